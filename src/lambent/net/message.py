@@ -1,0 +1,79 @@
+"""Requests and responses, as the rest of the house sees them."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+class BodyTooLarge(Exception):
+    """The body is longer than the reader allowed."""
+
+
+class BodyTruncated(Exception):
+    """The peer went away, or fell silent, before the body was complete."""
+
+
+class Body(Protocol):
+    """A request body that may still be arriving. It is read once: whole, or by chunks."""
+
+    length: int | None
+    """Bytes announced by Content-Length; None for chunked transfer."""
+
+    async def read(self, limit_bytes: int) -> bytes:
+        """The whole body; BodyTooLarge beyond the limit, BodyTruncated when it breaks off.
+
+        Does not suspend when the body has already arrived.
+        """
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives, with back-pressure; BodyTruncated when it breaks off."""
+
+
+class BytesBody:
+    """A body that is already here (tests, in-process calls)."""
+
+    def __init__(self, data: bytes = b"") -> None:
+        self._data = data
+        self.length: int | None = len(data)
+
+    async def read(self, limit_bytes: int) -> bytes:
+        """The whole body."""
+        if len(self._data) > limit_bytes:
+            raise BodyTooLarge
+        return self._data
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body in one chunk (none when empty)."""
+        if self._data:
+            yield self._data
+
+
+@dataclass(slots=True)
+class Request:
+    """One HTTP request.
+
+    `path` and `query` are as they came, still percent-encoded, without the `?`. `headers` maps
+    lower-case names to values decoded as latin-1; repeated headers are joined with `,`.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    body: Body
+    peer: str = ""
+
+
+@dataclass(slots=True)
+class Response:
+    """One HTTP response.
+
+    `headers` keep their case and order and may repeat. `body` is bytes, or an iterator that is
+    streamed: with Content-Length when `length` says how much, chunked otherwise.
+    Content-Length, Date and Connection are added by the server.
+    """
+
+    status: int
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    body: bytes | AsyncIterator[bytes] = b""
+    length: int | None = None

@@ -1,0 +1,183 @@
+"""The three storage shapes and the one way to change them.
+
+*Records* are values under ordered keys with a version for compare-and-set. *Logs* are append-only
+sequences with gapless-enough, rising numbers. *Blobs* are byte strings named by their SHA-256.
+A `commit` changes any number of records and logs atomically and returns only once that is durable.
+
+Keys are tuples of strings that start with (account, region, service, noun): tenancy lives here,
+once. They are ordered by the UTF-8 bytes of their parts, so a scan of S3 keys is in S3's order.
+Values are trees of dict, list, str, int, float, bool, bytes and None, stored under wire names.
+A value that was read is shared and must not be changed: build a new one.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Key = tuple[str, ...]
+Value = dict[str, Any]
+
+ABSENT = 0
+"""As `expect`: the record must not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A stored value; `version` rises by one with each change of this key, from 1."""
+
+    key: Key
+    version: int
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One element of a log; `seq` starts at 1 and rises by one for each append."""
+
+    seq: int
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """Content by its hash. `data` is there for small blobs not yet stored: the commit that
+    first refers to them writes them, in the same transaction."""
+
+    sha256: str  # hex
+    size_bytes: int
+    data: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Write a record. `expect`: the version it must have now (`ABSENT`: none); None: any.
+
+    `blobs` are all the blobs that this record refers to; a blob lives as long as a record does.
+    """
+
+    key: Key
+    value: Value
+    expect: int | None = None
+    blobs: tuple[Blob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Remove a record (and its references); with `expect` set it must have that version."""
+
+    key: Key
+    expect: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Add `value` to the end of a log, which need not exist before."""
+
+    log: Key
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Trim:
+    """Drop the entries of a log up to and including `upto`; None drops the log with its counter."""
+
+    log: Key
+    upto: int | None
+
+
+Change = Put | Delete | Append | Trim
+
+
+class Conflict(Exception):
+    """An `expect` did not hold; nothing of that commit was applied."""
+
+    def __init__(self, key: Key) -> None:
+        super().__init__(f"version conflict at {key}")
+        self.key = key
+
+
+class StoreFull(Exception):
+    """The disk is full or failed; nothing of that commit was applied."""
+
+
+class BlobWriter(Protocol):
+    """Streams one blob in. Closing without `finish` leaves nothing behind."""
+
+    async def write(self, chunk: bytes) -> None:
+        """Add bytes."""
+
+    async def finish(self) -> Blob:
+        """Make it durable and name it. It is kept from the sweep until `release`d or referred to."""
+
+    def close(self) -> None:
+        """Discard unless finished; idempotent."""
+
+
+class Blobs(Protocol):
+    """Content-addressed byte strings."""
+
+    def small(self, data: bytes) -> Blob:
+        """A blob from bytes at hand that the commit will write; for at most `SMALL_BLOB_BYTES`."""
+
+    def writer(self) -> BlobWriter:
+        """Start to stream a blob in."""
+
+    async def read(self, sha256: str) -> bytes:
+        """A whole blob; KeyError if there is none."""
+
+    def chunks(self, sha256: str, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        """A range of a blob, in pieces; KeyError if there is none."""
+
+    def pin(self, sha256: str) -> None:
+        """Keep a blob from the sweep while it is being read or before it is referred to."""
+
+    def release(self, sha256: str) -> None:
+        """Undo one `pin` (or the one that `finish` took)."""
+
+
+class Store(Protocol):
+    """All state of one server (or, later, of one cluster)."""
+
+    blobs: Blobs
+
+    async def get(self, key: Key) -> Record | None:
+        """The record under `key`."""
+
+    async def scan(
+        self,
+        prefix: Key,
+        *,
+        after: Key | None = None,
+        limit: int = 1000,
+        reverse: bool = False,
+    ) -> list[Record]:
+        """Records whose key starts with the parts of `prefix`, in key order, after key `after`."""
+
+    async def count(self, prefix: Key) -> int:
+        """How many records `scan` would give without a limit. O(n)."""
+
+    async def commit(self, *changes: Change) -> list[int]:
+        """Apply all or nothing, durably.
+
+        Returns one number per change: the new version of a Put, the seq of an Append, else 0.
+        Errors: Conflict, StoreFull.
+        """
+
+    def post(self, *changes: Change) -> None:
+        """Apply soon, with the next group commit, in order; nobody waits for it.
+
+        For what was promised to nobody (log lines of an invocation). Lost by a crash at most
+        0.1 s after the call. When too much is waiting, the oldest posts are dropped and counted.
+        """
+
+    async def read_log(
+        self, log: Key, *, after: int = 0, limit: int = 1000, reverse: bool = False
+    ) -> list[Entry]:
+        """Entries with seq > `after` in order (reverse: the newest first, `after` ignored if 0,
+        else entries with seq < `after`)."""
+
+    async def logs(self, prefix: Key, *, after: Key | None = None, limit: int = 1000) -> Sequence[Key]:
+        """Names of the logs that start with `prefix`, in order."""
+
+    async def close(self) -> None:
+        """Finish what is waiting and release the data folder."""
