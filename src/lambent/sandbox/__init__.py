@@ -1,0 +1,4 @@
+"""The box that user code runs in; knows no AWS service, only how to run code and talk to it.
+
+May import: net, base. Read first: `box.py` (the protocol), then `process.py`.
+"""

@@ -1,0 +1,174 @@
+"""The sandbox protocol: what Lambda's environments ask of every isolation level.
+
+A `Sandbox` is one level of isolation (`process`, later `namespace` and `microvm`). It launches a
+`Box`: one execution environment's processes around one runtime, which then takes invocations one
+at a time. How the runtime is spoken to (our framed pipe, or AWS's HTTP Runtime API) is the box's
+own affair.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """What to run. Everything the code may see is named here; nothing is inherited."""
+
+    id: str
+    """Names the environment in folders and processes; unique among live boxes."""
+    runtime: str
+    """AWS's id: `python3.12`, `nodejs20.x`, `provided.al2023`."""
+    handler: str
+    task_root: Path
+    """Unpacked code, read-only for the code."""
+    layers_root: Path | None
+    """What appears as /opt, if anything."""
+    environment: Mapping[str, str]
+    """The whole environment of the runtime, in AWS's terms (LAMBDA_TASK_ROOT=/var/task and so on);
+    a level that cannot mount there translates those paths."""
+    memory_mib: int
+    tmp_mib: int
+    init_timeout_s: float
+    on_output: Callable[[bytes], None]
+    """Gets what the code wrote to stdout and stderr, in whole lines without the newline where
+    possible, each at most `LINE_BYTES_MAX` long."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invocation:
+    """One event for the runtime; times are milliseconds since the epoch."""
+
+    request_id: str
+    payload: bytes
+    deadline_ms: int
+    function_arn: str
+    trace_id: str = ""
+    client_context: str = ""
+    """JSON text, or empty."""
+    cognito_identity: str = ""
+    """JSON text, or empty."""
+    tenant_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the runtime posted for an invocation."""
+
+    payload: bytes
+    error_type: str = ""
+    """Empty for a result; else the runtime's error type, and `payload` is its error object."""
+    content_type: str = "application/json"
+    stream: AsyncIterator[bytes] | None = None
+    """Set instead of `payload` when the runtime streams its response."""
+
+
+@dataclass(frozen=True, slots=True)
+class InitError:
+    """The runtime reported `/init/error`; `payload` is its error object."""
+
+    payload: bytes
+    error_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """The runtime process ended: by `code`, or by `signal` (then code is None)."""
+
+    code: int | None
+    signal: int | None = None
+    out_of_memory: bool = False
+
+    def __str__(self) -> str:
+        """AWS's words: `exit status 1`, `signal: killed`; empty for a clean exit."""
+        if self.signal is not None:
+            return f"signal: {SIGNAL_WORDS.get(self.signal, self.signal)}"
+        return f"exit status {self.code}" if self.code else ""
+
+
+SIGNAL_WORDS: Mapping[int, str] = {
+    1: "hangup", 2: "interrupt", 3: "quit", 4: "illegal instruction", 6: "aborted",
+    7: "bus error", 8: "floating point exception", 9: "killed", 11: "segmentation fault",
+    13: "broken pipe", 15: "terminated", 24: "CPU time limit exceeded",
+    25: "file size limit exceeded", 31: "bad system call",
+}  # fmt: skip - Go's syscall names, as AWS prints them
+
+
+class BoxGone(Exception):
+    """The runtime exited while it was being waited for."""
+
+    def __init__(self, exited: Exited) -> None:
+        super().__init__(str(exited))
+        self.exited = exited
+
+
+class LaunchError(Exception):
+    """The environment could not be started; the text names the reason."""
+
+
+class Box(Protocol):
+    """One live execution environment."""
+
+    id: str
+    pid: int
+
+    async def ready(self) -> InitError | None:
+        """Wait for the end of the init phase: None once the runtime asks for its first event.
+
+        The caller sets the time limit. Errors: BoxGone.
+        """
+
+    async def invoke(self, invocation: Invocation) -> Answer:
+        """Hand over one event and wait for its answer. One at a time, after `ready`.
+
+        The caller sets the time limit and kills the box when it passes. Errors: BoxGone.
+        """
+
+    async def idle(self) -> None:
+        """Wait until the runtime has asked for its next event. Errors: BoxGone."""
+
+    def memory_used_mib(self) -> int:
+        """Peak memory of the environment so far, MiB rounded up."""
+
+    async def close(self, *, grace_s: float = 0.0) -> Exited:
+        """End all its processes (SIGTERM first if there is grace), remove what it left. Idempotent."""
+
+
+class Sandbox(Protocol):
+    """One isolation level on this machine."""
+
+    name: str
+
+    async def launch(self, spec: Spec) -> Box:
+        """Start an environment; returns when its process exists. Errors: LaunchError."""
+
+    async def close(self) -> None:
+        """Close every box and helper process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interpreter:
+    """A language runtime found on this machine."""
+
+    language: str  # python | nodejs
+    version: tuple[int, ...]
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """How a runtime id will be run here. `note` is what must be told once (nearest version)."""
+
+    runtime: str
+    interpreter: Interpreter | None
+    note: str = ""
+
+
+@dataclass(slots=True)
+class Probe:
+    """What this machine can do at one level, for `lambent doctor`."""
+
+    level: str
+    works: bool
+    reasons: Sequence[str] = field(default_factory=tuple)
