@@ -25,9 +25,7 @@ class Arn:
         return cls(*parts[1:])
 
     def __str__(self) -> str:
-        return (
-            f"arn:{self.partition}:{self.service}:{self.region}:{self.account}:{self.resource}"
-        )
+        return f"arn:{self.partition}:{self.service}:{self.region}:{self.account}:{self.resource}"
 
 
 def partition_of(region: str) -> str:

@@ -1,0 +1,134 @@
+"""`lambent serve`: put a platform together, listen, print one line, and stop in order."""
+
+import asyncio
+import gc
+import signal
+import sys
+from pathlib import Path
+
+import uvloop
+
+from lambent.base import log
+from lambent.base.clock import Clock, RealClock, VirtualClock, monotonic
+from lambent.base.config import Settings
+from lambent.base.errors import StartupError
+from lambent.base.ids import RandomIds
+from lambent.base.limits import DRAIN_S_MAX
+from lambent.cli.ports import explain_taken
+from lambent.gateway.app import Gateway
+from lambent.kernel import Platform
+from lambent.kernel.service import Registry
+from lambent.net import HttpServer, serve
+from lambent.sandbox import Sandbox, open_sandbox
+from lambent.services import SERVICES
+from lambent.store import open_store
+
+
+class Server:
+    """A running Lambent: what `lambent serve` and in-process tests share."""
+
+    def __init__(self, platform: Platform, http: HttpServer, sandbox: Sandbox) -> None:
+        self.platform = platform
+        self._http = http
+        self._sandbox = sandbox
+
+    @property
+    def url(self) -> str:
+        """`http://host:port`."""
+        return self.platform.endpoint
+
+    @classmethod
+    async def start(cls, settings: Settings) -> "Server":
+        """Open everything and listen. Errors: StartupError."""
+        store = await open_store(settings.data)
+        try:
+            sandbox = await open_sandbox(settings.isolation, settings.data)
+            clock: Clock = VirtualClock() if settings.virtual_clock else RealClock()
+            platform = Platform(
+                registry=Registry(SERVICES),
+                store=store,
+                clock=clock,
+                ids=RandomIds(),
+                settings=settings,
+                extras={"sandbox": sandbox},
+            )
+            if isinstance(clock, VirtualClock):
+                clock.on_settle(platform.settled)
+            gateway = Gateway(platform, sandbox.name)
+            try:
+                http = await serve(gateway.handle, host=settings.host, port=settings.port)
+            except OSError as error:
+                raise StartupError(explain_taken(settings.host, settings.port, error)) from error
+            platform.endpoint = f"http://{settings.host}:{http.port}"
+            await platform.start()
+            gateway.control.ready = True
+        except BaseException:
+            await store.close()
+            raise
+        return cls(platform, http, sandbox)
+
+    async def stop(self) -> None:
+        """Stop accepting, finish what runs (at most `DRAIN_S_MAX`), give everything back."""
+        self._http.stop_accepting()
+        await self._http.drain(DRAIN_S_MAX)
+        await self.platform.stop()
+        await self._http.close()
+        await self._sandbox.close()
+        await self.platform.store.close()
+
+
+async def _run(settings: Settings, began_s: float) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    server = await Server.start(settings)
+    # What lives now lives for good: keep the collector from walking it again and again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    print(_ready_line(server, settings, monotonic() - began_s), flush=True)
+    await _root_credentials(server, settings)
+    await stop.wait()
+    await server.stop()
+
+
+def _ready_line(server: Server, settings: Settings, took_s: float) -> str:
+    data = settings.data or ":memory:"
+    isolation = server.platform.extras["sandbox"].name
+    auth = "enforce" if settings.enforce else "off"
+    return (
+        f"lambent ready {server.url} in {took_s:.2f} s "
+        f"(data {data}, isolation {isolation}, auth {auth})"
+    )
+
+
+async def _root_credentials(server: Server, settings: Settings) -> None:
+    """Under `--auth enforce`, leave the root key where its owner can find it, and say where."""
+    root = server.platform.identities.root
+    if root is None:
+        return
+    if settings.data is None:
+        where = "(throw-away server)"
+        print(f"root key: {root.access_key} {root.secret}", file=sys.stderr, flush=True)
+        return
+    where_path: Path = settings.data / "credentials"
+    text = (
+        f"[default]\naws_access_key_id = {root.access_key}\naws_secret_access_key = {root.secret}\n"
+    )
+    if not where_path.exists() or where_path.read_text() != text:
+        where_path.touch(mode=0o600)
+        where_path.write_text(text)
+    where = f"AWS_SHARED_CREDENTIALS_FILE={where_path}"
+    print(f"signatures are verified; root credentials: {where}", file=sys.stderr, flush=True)
+
+
+def run(settings: Settings, began_s: float) -> int:
+    """Serve until SIGTERM or SIGINT. Returns the exit status."""
+    log.configure(settings.log_format)
+    try:
+        uvloop.run(_run(settings, began_s))
+    except StartupError as error:
+        print(f"lambent: {error}", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,188 @@
+"""The control addresses: `/_lambent/...` and LocalStack's two, in JSON. Contract: docs/contract.md.
+
+Health, clock, support and reset are the platform's; further ones are declared by services
+(`Service.controls`).
+"""
+
+import re
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from lambent import __version__
+from lambent.base.clock import VirtualClock
+from lambent.base.errors import AwsError
+from lambent.kernel import Platform
+from lambent.net.message import Request, Response
+
+BODY_BYTES_MAX = 1_000_000
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def json_response(value: Any, status: int = 200) -> Response:
+    """A JSON answer."""
+    body = msgspec.json.encode(value)
+    return Response(status, [("Content-Type", "application/json")], body)
+
+
+def refusal(status: int, code: str, message: str) -> Response:
+    """A JSON error of the control plane."""
+    return json_response({"error": code, "message": message}, status)
+
+
+class Control:
+    """Answers control requests of one platform."""
+
+    def __init__(self, platform: Platform, isolation: str) -> None:
+        self._platform = platform
+        self._isolation = isolation
+        self.ready = False
+        self._handlers: dict[tuple[str, str], Handler] = {
+            ("GET", "/_lambent/health"): self._health,
+            ("GET", "/_localstack/health"): self._localstack_health,
+            ("GET", "/_localstack/init"): self._localstack_init,
+            ("GET", "/_lambent/clock"): self._clock,
+            ("POST", "/_lambent/clock"): self._move_clock,
+            ("GET", "/_lambent/support"): self._support,
+            ("POST", "/_lambent/reset"): self._reset,
+        }
+
+    async def serve(self, request: Request) -> Response:
+        """The answer to a request below `/_lambent/` or `/_localstack/`."""
+        method = "GET" if request.method == "HEAD" else request.method
+        path = request.path.rstrip("/")
+        handler = self._handlers.get((method, path)) or self._declared(path)
+        if handler is None:
+            return refusal(501, "NotImplemented", f"Lambent does not serve {path} yet.")
+        return await _guarded(handler, request)
+
+    def _declared(self, path: str) -> Handler | None:
+        """The control address that a service declares."""
+        name = path.removeprefix("/_lambent/").split("/", 1)[0]
+        for service in self._platform.registry.services.values():
+            if control := service.controls.get(name):
+                settings = self._platform.settings
+                ctx = self._platform.context(service.name, settings.account, settings.region)
+                return partial(control, ctx)
+        return None
+
+    async def _health(self, _: Request) -> Response:
+        if not self.ready:
+            return json_response({"status": "starting", "version": __version__}, 503)
+        names = self._platform.registry.services
+        return json_response(
+            {
+                "status": "ready",
+                "version": __version__,
+                "isolation": self._isolation,
+                "services": dict.fromkeys(names, "ready"),
+            }
+        )
+
+    async def _localstack_health(self, _: Request) -> Response:
+        names = self._platform.registry.services
+        status = "available" if self.ready else "initialized"
+        return json_response(
+            {
+                "services": dict.fromkeys(names, status),
+                "edition": "community",
+                "version": __version__,
+            }
+        )
+
+    async def _localstack_init(self, _: Request) -> Response:
+        done = {"BOOT": True, "START": self.ready, "READY": self.ready, "SHUTDOWN": False}
+        return json_response({"completed": done, "scripts": []})
+
+    async def _clock(self, _: Request) -> Response:
+        clock = self._platform.clock
+        return json_response({"now": _iso(clock.now()), "virtual": clock.virtual})
+
+    async def _move_clock(self, request: Request) -> Response:
+        order = await _json_body(request)
+        clock = self._platform.clock
+        if not isinstance(clock, VirtualClock):
+            return refusal(
+                409, "RealClock", "Moving the clock needs a server with --clock virtual."
+            )
+        if set(order) == {"advance"}:
+            await clock.advance(duration_s(order["advance"]))
+        elif set(order) == {"set"}:
+            when_s = _instant_s(order["set"])
+            if when_s < clock.now():
+                return refusal(400, "InvalidTime", "The clock cannot be set back.")
+            await clock.set(when_s)
+        else:
+            return refusal(
+                400, "InvalidRequest", 'Send {"advance": "90s"} or {"set": "<ISO time>"}.'
+            )
+        return await self._clock(request)
+
+    async def _support(self, _: Request) -> Response:
+        services = self._platform.registry.services
+        return json_response({name: services[name].support() for name in services})
+
+    async def _reset(self, request: Request) -> Response:
+        scope = await _json_body(request)
+        unknown = sorted(scope.keys() - {"account", "region", "service"})
+        if unknown:
+            return refusal(400, "InvalidRequest", f"Unknown member {unknown[0]!r}.")
+        if (name := scope.get("service")) and name not in self._platform.registry.services:
+            return refusal(400, "InvalidRequest", f"Unknown service {name!r}.")
+        await self._platform.reset(scope.get("account"), scope.get("region"), scope.get("service"))
+        return json_response({"status": "reset"})
+
+
+async def _guarded(handler: Handler, request: Request) -> Response:
+    try:
+        return await handler(request)
+    except AwsError as error:
+        return refusal(error.status or 400, error.code, error.message or "")
+    except ValueError as error:
+        return refusal(400, "InvalidRequest", str(error))
+
+
+async def _json_body(request: Request) -> dict[str, Any]:
+    data = await request.body.read(BODY_BYTES_MAX)
+    try:
+        value = msgspec.json.decode(data) if data else {}
+    except msgspec.DecodeError as error:
+        raise ValueError(f"The body is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ValueError("The body must be a JSON object.")
+    return value
+
+
+def duration_s(text: Any) -> float:
+    """Seconds in `90s`, `1.5h`, `2d`, `250ms` or a plain number of seconds."""
+    if isinstance(text, int | float) and not isinstance(text, bool):
+        seconds = float(text)
+    else:
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", str(text))
+        if match is None:
+            raise ValueError(f"Not a duration: {text!r}; write 90s, 15m, 1.5h or 2d.")
+        seconds = float(match[1]) * _UNITS[match[2]]
+    if not 0 <= seconds < 1e10:
+        raise ValueError(f"Not a duration that the clock can be moved by: {text!r}.")
+    return seconds
+
+
+def _instant_s(text: Any) -> float:
+    try:
+        when = datetime.fromisoformat(str(text))
+    except ValueError as error:
+        raise ValueError(f"Not a time: {text!r}; write 2030-01-01T00:00:00Z.") from error
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+
+
+def _iso(when_s: float) -> str:
+    return (
+        datetime.fromtimestamp(when_s, UTC)
+        .isoformat(timespec="milliseconds")
+        .replace("+00:00", "Z")
+    )

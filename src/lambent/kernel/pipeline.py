@@ -1,0 +1,126 @@
+"""How a request becomes an operation: one ordered list, no handler chain.
+
+match -> identify -> parse -> validate -> dispatch -> serialise; each step may end it with an
+`AwsError`, which is serialised in the protocol's own shape. Authorisation will stand between parse
+and validate. This is one of the two places that catch everything (the other is the supervisor).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from typing import TYPE_CHECKING
+
+from lambent.base.errors import AwsError
+from lambent.base.limits import BODY_BYTES_MAX
+from lambent.kernel.context import Ctx, Principal
+from lambent.kernel.service import Service
+from lambent.net.message import Body, BodyTooLarge, BodyTruncated, Request, Response
+from lambent.store.protocol import Conflict, StoreFull
+from lambent.wire import Call, Credential, sigv4
+
+if TYPE_CHECKING:
+    from lambent.kernel.platform import Platform
+
+_log = logging.getLogger("lambent.pipeline")
+
+
+class Pipeline:
+    """Serves requests that have been routed to a service."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+
+    async def serve(
+        self, service: Service, request: Request, credential: Credential | None
+    ) -> Response:
+        """The service's answer, errors included; never raises for what a caller sent."""
+        request_id = self._platform.ids.uuid()
+        call: Call | None = None
+        codec = service.codec
+        try:
+            form = await _form_body(request)
+            call = codec.match(request, form)
+            streams = codec.streams_in(call.operation)
+            body = form if form is not None else await _body(request, streams)
+            ctx = await self._context(service, request, credential, request_id, body)
+            params = codec.parse(call, request, body)
+            service.validate(call.operation, params)
+            result = await service.dispatch(ctx, call.operation, params)
+            return codec.serialize(call, result, request_id)
+        except AwsError as error:
+            return codec.serialize_error(error, call, request, request_id)
+        except Exception as error:  # noqa: BLE001 - a caller always gets an answer
+            return codec.serialize_error(self._translate(error), call, request, request_id)
+
+    def _translate(self, error: Exception) -> AwsError:
+        """The AWS error for what is not one: the caller's broken body, our store, or a bug."""
+        match error:
+            case BodyTooLarge():
+                message = f"Request must be smaller than {BODY_BYTES_MAX} bytes"
+                return AwsError("RequestEntityTooLargeException", message, status=413)
+            case BodyTruncated():
+                message = "The request body terminated unexpectedly"
+                return AwsError("IncompleteBody", message, status=400)
+            case Conflict():
+                message = "The resource was changed by another request at the same time."
+                return AwsError("ConcurrentModificationException", message, status=409)
+            case StoreFull():
+                _log.error("the store refuses writes: %s", error)
+                return AwsError("ServiceUnavailable", f"The store is full: {error}", status=503)
+        _log.error("an operation failed unexpectedly", exc_info=error)
+        return AwsError("InternalFailure", "An internal error occurred.", status=500)
+
+    async def _context(
+        self,
+        service: Service,
+        request: Request,
+        credential: Credential | None,
+        request_id: str,
+        body: bytes | Body,
+    ) -> Ctx:
+        platform = self._platform
+        region = (credential.region if credential else "") or platform.settings.region
+        if platform.settings.enforce:
+            principal = await self._verify(request, credential, body)
+        else:
+            access_key = credential.access_key if credential else ""
+            principal = await platform.identities.principal(access_key, region)
+        headers = request.headers
+        host = headers.get("host")
+        return Ctx(
+            platform=platform,
+            service=service.name,
+            account=principal.account,
+            region=service.global_region or region,
+            principal=principal,
+            request_id=request_id,
+            trace_id=headers.get("x-amzn-trace-id", ""),
+            peer=request.peer,
+            origin=f"http://{host}" if host else platform.endpoint,
+        )
+
+    async def _verify(
+        self, request: Request, credential: Credential | None, body: bytes | Body
+    ) -> Principal:
+        if credential is None:
+            message = "Request is missing Authentication Token"
+            raise AwsError("MissingAuthenticationTokenException", message, status=403)
+        issued = await self._platform.identities.verified(
+            credential.access_key, credential.security_token
+        )
+        digest = hashlib.sha256(body).hexdigest() if isinstance(body, bytes) else None
+        now_s = self._platform.clock.now()
+        sigv4.verify(request, credential, issued.secret, now_s, digest)
+        return issued.principal
+
+
+async def _form_body(request: Request) -> bytes | None:
+    """The body of a form post, which holds its operation's name; None for any other request."""
+    if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        return await request.body.read(BODY_BYTES_MAX)
+    return None
+
+
+async def _body(request: Request, streams: bool) -> bytes | Body:
+    return request.body if streams else await request.body.read(BODY_BYTES_MAX)

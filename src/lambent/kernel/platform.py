@@ -1,0 +1,116 @@
+"""One running platform: the services, and the one of each thing that they share."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lambent.base.clock import Clock
+from lambent.base.config import Settings
+from lambent.base.ids import Ids
+from lambent.base.tasks import Tasks
+from lambent.kernel.bus import Bus
+from lambent.kernel.context import Ctx, Principal, Wire
+from lambent.kernel.delivery import Deliveries
+from lambent.kernel.identity import Identities
+from lambent.kernel.projection import project
+from lambent.kernel.service import Engine, Registry
+from lambent.kernel.timers import Timers
+from lambent.store.protocol import Key, Store
+
+
+def _within(account: str | None, region: str | None, service: str | None) -> Callable[[Key], bool]:
+    """Whether a store key belongs to the named account, region and service."""
+
+    def belongs(key: Key) -> bool:
+        return (
+            len(key) > 2
+            and account in (None, key[0])
+            and region in (None, key[1])
+            and service in (None, key[2])
+        )
+
+    return belongs
+
+
+class Platform:
+    """Everything a `Ctx` leads to. `extras` carries what only the composition root may make
+    (the sandbox), by name, for the services' engines."""
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        store: Store,
+        clock: Clock,
+        ids: Ids,
+        settings: Settings,
+        extras: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.registry = registry
+        self.store = store
+        self.clock = clock
+        self.ids = ids
+        self.settings = settings
+        self.extras = dict(extras or {})
+        self.endpoint = ""
+        """`http://host:port`, known once the gateway listens."""
+        self.engines: dict[str, Engine] = {}
+        self.tasks = Tasks("platform")
+        self.identities = Identities(self)
+        self.bus = Bus(self)
+        self.timers = Timers(self)
+        self.deliveries = Deliveries(self)
+
+    async def start(self) -> None:
+        """Start the engines, then what was pending when the server last ended."""
+        await self.identities.start()
+        for service in self.registry.services.values():
+            if service.start is not None:
+                self.engines[service.name] = await service.start(self)
+        await self.timers.start()
+        await self.bus.start()
+
+    async def stop(self) -> None:
+        """Stop in the opposite order; pending work stays in the store."""
+        await self.timers.stop()
+        await self.bus.stop()
+        for engine in reversed(self.engines.values()):
+            await engine.stop()
+        await self.tasks.close()
+
+    async def settled(self) -> None:
+        """Wait until timers, events and tasks that are under way have been handed on."""
+        await self.timers.settled()
+        await self.bus.settled()
+        await self.tasks.join()
+
+    async def reset(
+        self, account: str | None = None, region: str | None = None, service: str | None = None
+    ) -> None:
+        """Drop all state, or that of one account, region or service; access keys only with all."""
+        everything = account is None and region is None and service is None
+        names = [service] if service else list(self.registry.services)
+        for name in names:
+            if engine := self.engines.get(name):
+                await engine.reset(account, region)
+        await self.timers.forget(account, region, service)
+        await self.store.reset(None if everything else _within(account, region, service))
+        await self.identities.start()
+
+    def context(self, service: str, account: str, region: str) -> Ctx:
+        """Surroundings for work that no request asked for (timers, consumers)."""
+        return Ctx(
+            platform=self,
+            service=service,
+            account=account,
+            region=region,
+            principal=Principal.root(account),
+            request_id=self.ids.uuid(),
+            origin=self.endpoint,
+        )
+
+    async def call(self, ctx: Ctx, name: str, operation: str, params: Wire) -> Wire:
+        """Serve `operation` in process: validated, dispatched and projected as over the wire."""
+        service = self.registry.named(name)
+        service.validate(operation, params)
+        result = await service.dispatch(ctx.within(name), operation, params)
+        return project(result, service.model.operation(operation).output)

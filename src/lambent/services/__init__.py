@@ -1,0 +1,9 @@
+"""One folder per AWS service; no service imports another. `SERVICES` is the whole list.
+
+May import: kernel and below; only `lambda_` may touch `sandbox`.
+Read first: any small one (`sts`), then `lambda_`, the heart.
+"""
+
+from lambent.kernel import Service
+
+SERVICES: tuple[Service, ...] = ()
