@@ -20,10 +20,19 @@ Value = dict[str, Any]
 ABSENT = 0
 """As `expect`: the record must not exist."""
 
+SMALL_BLOB_BYTES = 64 * 1024
+"""Largest blob that travels in `Blob.data` and lives in the database; larger ones are files."""
+
+VALUE_BYTES_MAX = 32 * 1024 * 1024
+"""Largest record (encoded) or log entry; ValueError above it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A stored value; `version` rises by one with each change of this key, from 1."""
+    """A stored value; `version` rises by one with each change of this key, from 1.
+
+    After a Delete the numbering starts again, so a version says nothing across one.
+    """
 
     key: Key
     version: int
@@ -53,6 +62,7 @@ class Put:
     """Write a record. `expect`: the version it must have now (`ABSENT`: none); None: any.
 
     `blobs` are all the blobs that this record refers to; a blob lives as long as a record does.
+    The value is encoded when `commit` or `post` is called: later changes to it are not stored.
     """
 
     key: Key
@@ -88,7 +98,7 @@ class Trim:
 Change = Put | Delete | Append | Trim
 
 
-class Conflict(Exception):
+class Conflict(Exception):  # noqa: N818 - named for what happened
     """An `expect` did not hold; nothing of that commit was applied."""
 
     def __init__(self, key: Key) -> None:
@@ -96,8 +106,31 @@ class Conflict(Exception):
         self.key = key
 
 
-class StoreFull(Exception):
+class StoreFull(Exception):  # noqa: N818 - as above
     """The disk is full or failed; nothing of that commit was applied."""
+
+
+class Corrupt(Exception):  # noqa: N818 - as above
+    """Stored bytes are not what was written; the text names the file and the key."""
+
+    def __init__(self, file: object, key: object, why: str) -> None:
+        super().__init__(f"{file}: {why} (key: {key}); `lambent doctor` checks the whole store")
+        self.file = str(file)
+        self.key = key
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Counters of one store since it was opened, and its sizes now."""
+
+    records: int
+    db_bytes: int
+    wal_bytes: int
+    commits: int  # commit calls and posts that were applied
+    batches: int  # transactions, each with one fsync
+    checkpoints: int
+    fsync_ms: float  # moving average of the time that making a batch durable takes
+    posts_dropped: int
 
 
 class BlobWriter(Protocol):
@@ -107,7 +140,7 @@ class BlobWriter(Protocol):
         """Add bytes."""
 
     async def finish(self) -> Blob:
-        """Make it durable and name it. It is kept from the sweep until `release`d or referred to."""
+        """Make it durable and name it. It is pinned: `release` it once a record refers to it."""
 
     def close(self) -> None:
         """Discard unless finished; idempotent."""
@@ -123,13 +156,19 @@ class Blobs(Protocol):
         """Start to stream a blob in."""
 
     async def read(self, sha256: str) -> bytes:
-        """A whole blob; KeyError if there is none."""
+        """A whole blob, its hash verified; KeyError if there is none, Corrupt if it is damaged."""
 
-    def chunks(self, sha256: str, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
-        """A range of a blob, in pieces; KeyError if there is none."""
+    def chunks(
+        self, sha256: str, start: int = 0, length: int | None = None
+    ) -> AsyncIterator[bytes]:
+        """A range of a blob, in pieces of at most 1 MiB; KeyError if there is none.
+
+        The content is kept while the iteration lasts. One that covers the whole blob gives its
+        last piece only once the hash was right, else Corrupt.
+        """
 
     def pin(self, sha256: str) -> None:
-        """Keep a blob from the sweep while it is being read or before it is referred to."""
+        """Keep a blob that is there now while it is being read or before it is referred to."""
 
     def release(self, sha256: str) -> None:
         """Undo one `pin` (or the one that `finish` took)."""
@@ -160,7 +199,12 @@ class Store(Protocol):
         """Apply all or nothing, durably.
 
         Returns one number per change: the new version of a Put, the seq of an Append, else 0.
-        Errors: Conflict, StoreFull.
+        The changes of one call take effect in order: a second Put of a key sees the first. With
+        no changes it waits until everything posted before is durable. Cancelling the wait does
+        not undo the changes.
+        Errors: Conflict, StoreFull, Corrupt; KeyError (of the hash) when a Put refers to a blob
+        that is neither stored nor pinned nor carried in `Blob.data`; TypeError, ValueError or
+        OverflowError when a key or value cannot be encoded.
         """
 
     def post(self, *changes: Change) -> None:
@@ -176,8 +220,20 @@ class Store(Protocol):
         """Entries with seq > `after` in order (reverse: the newest first, `after` ignored if 0,
         else entries with seq < `after`)."""
 
-    async def logs(self, prefix: Key, *, after: Key | None = None, limit: int = 1000) -> Sequence[Key]:
+    async def logs(
+        self, prefix: Key, *, after: Key | None = None, limit: int = 1000
+    ) -> Sequence[Key]:
         """Names of the logs that start with `prefix`, in order."""
 
+    async def reset(self, prefixes: Sequence[Key]) -> None:
+        """Delete all records and logs under each of `prefixes`, in one commit. O(n), and the loop
+        waits for it: meant for tests and for taking an account away."""
+
+    async def verify(self) -> list[str]:
+        """Check every page, record, entry and blob; what is wrong, one line each. Reads it all."""
+
+    async def stats(self) -> Stats:
+        """Counters and sizes. O(records)."""
+
     async def close(self) -> None:
-        """Finish what is waiting and release the data folder."""
+        """Finish what is waiting and release the data folder. Idempotent."""
