@@ -88,10 +88,20 @@ class Exited:
 
 
 SIGNAL_WORDS: Mapping[int, str] = {
-    1: "hangup", 2: "interrupt", 3: "quit", 4: "illegal instruction", 6: "aborted",
-    7: "bus error", 8: "floating point exception", 9: "killed", 11: "segmentation fault",
-    13: "broken pipe", 15: "terminated", 24: "CPU time limit exceeded",
-    25: "file size limit exceeded", 31: "bad system call",
+    1: "hangup",
+    2: "interrupt",
+    3: "quit",
+    4: "illegal instruction",
+    6: "aborted",
+    7: "bus error",
+    8: "floating point exception",
+    9: "killed",
+    11: "segmentation fault",
+    13: "broken pipe",
+    15: "terminated",
+    24: "CPU time limit exceeded",
+    25: "file size limit exceeded",
+    31: "bad system call",
 }  # fmt: skip - Go's syscall names, as AWS prints them
 
 
@@ -105,6 +115,13 @@ class BoxGone(Exception):
 
 class LaunchError(Exception):
     """The environment could not be started; the text names the reason."""
+
+
+class InvalidEntrypoint(LaunchError):
+    """A provided runtime has no executable bootstrap: `Runtime.InvalidEntrypoint`.
+
+    The text is AWS's, to be told after `RequestId: <id> Error: `.
+    """
 
 
 class Box(Protocol):

@@ -1,0 +1,364 @@
+"""The forked program: a parent of environments, run by each interpreter as `python -I -S`.
+
+It imports the runtime's bootstrap once, never runs user code itself, and forks an environment per
+request that the server sends over a unix SOCK_SEQPACKET socket (one JSON message each, file
+descriptors beside it). Standard library only, Python 3.8 and later: it is never imported by the
+server, only named to an interpreter.
+
+Messages in: `launch {box, ids, limits}` + [output pipe, control channel]; `kill {box, signal, final}`.
+Messages out: `{launched, pid}`, `{failed, text}`, `{exited, status, rss_kib}`,
+`{killed}` (after a final kill), `{unusable}`.
+
+Invariants: what one environment is told (its variables, its folders) never enters this process,
+because every later fork would inherit it: the child reads it from its own channel after the fork.
+A pid is signalled only between fork and wait, so it can never name another process. When the
+server goes away (end of file), everything started here is killed.
+"""
+
+import ctypes
+import gc
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import struct
+import sys
+
+HEADER = struct.Struct(">BxHII")  # type, meta length, payload length, sequence: see channel.py
+START, LAUNCH_FAILED = 1, 21
+CHANNEL_FD = 3
+MESSAGE_BYTES_MAX = 65536
+
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
+CLONE_NEWNS = 0x00020000
+MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_SLAVE = 1, 32, 4096, 16384, 1 << 19
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def prctl(option, value):
+    """prctl(2) with one argument; OSError on failure."""
+    if _libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl %d" % option)
+
+
+def mount(source, target, kind, flags, options=None):
+    """mount(2); OSError on failure."""
+    args = [None if a is None else os.fsencode(a) for a in (source, target, kind, options)]
+    if _libc.mount(args[0], args[1], args[2], ctypes.c_ulong(flags), args[3]) != 0:
+        raise OSError(ctypes.get_errno(), "mount %s" % target)
+
+
+def closed_ancestor(path):
+    """The topmost folder above `path` that other users may not enter, or None."""
+    parts = path.strip("/").split("/")
+    for depth in range(1, len(parts)):
+        folder = "/" + "/".join(parts[:depth])
+        if not os.stat(folder).st_mode & 0o001:
+            return folder
+    return None
+
+
+def expose(prefixes):
+    """Make interpreters below closed folders (/root/.pyenv) readable to environments.
+
+    In a mount namespace of our own, each closed folder is covered by an empty one that holds only
+    a read-only view of the interpreters, at their own paths; so /root itself becomes invisible.
+    """
+    covers = {}
+    for prefix in prefixes:
+        cover = closed_ancestor(prefix)
+        if cover is not None:
+            covers.setdefault(cover, []).append(prefix)
+    if not covers:
+        return
+    if _libc.unshare(CLONE_NEWNS) != 0:
+        raise OSError(ctypes.get_errno(), "unshare")
+    mount(None, "/", None, MS_REC | MS_SLAVE)
+    for cover, inside in covers.items():
+        held = [os.open(prefix, os.O_PATH | os.O_DIRECTORY) for prefix in inside]
+        mount("lambent", cover, "tmpfs", 0, "mode=0755,size=64k")
+        for prefix, fd in zip(inside, held):
+            os.makedirs(prefix, 0o755, exist_ok=True)
+            mount("/proc/self/fd/%d" % fd, prefix, None, MS_BIND)
+            mount(None, prefix, None, MS_REMOUNT | MS_BIND | MS_RDONLY)
+            os.close(fd)
+
+
+def receive(sock, size):
+    """Exactly `size` bytes from a blocking stream socket; EOFError when it ends."""
+    data = bytearray(size)
+    view, got = memoryview(data), 0
+    while got < size:
+        count = sock.recv_into(view[got:])
+        if not count:
+            raise EOFError
+        got += count
+    return data
+
+
+class Nursery:
+    """The loop: commands in, children out."""
+
+    def __init__(self, sock, kind, runtime, killer_id):
+        self.sock, self.kind, self.runtime, self.killer_id = sock, kind, runtime, killer_id
+        self.pids = {}  # box -> pid, from fork to wait
+        self.boxes = {}  # pid -> box
+        self.uids = {}  # box -> uid, until the last kill of the box; only when we are root
+
+    def run(self):
+        """Serve until the server goes away; then kill everything."""
+        wake, wake_in = os.pipe()
+        for fd in (wake, wake_in):
+            os.set_blocking(fd, False)
+        signal.set_wakeup_fd(wake_in)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the server's affair
+        poll = select.poll()
+        poll.register(self.sock, select.POLLIN)
+        poll.register(wake, select.POLLIN)
+        gc.collect()
+        gc.freeze()
+        while True:
+            ready = dict(poll.poll())
+            if wake in ready:
+                try:
+                    os.read(wake, 4096)
+                except BlockingIOError:
+                    pass
+                self.reap()
+            if self.sock.fileno() in ready and not self.command():
+                break
+        for box in list(self.uids) + list(self.pids):
+            self.kill(box, signal.SIGKILL)
+
+    def command(self):
+        """Obey one message; False at the end of the conversation."""
+        try:
+            data, fds = receive_fds(self.sock)
+        except ConnectionError:
+            return False
+        if not data:
+            return False
+        message = json.loads(data)
+        if message["op"] == "launch":
+            self.launch(message, fds)
+        elif message["op"] == "kill":
+            self.kill(message["box"], message["signal"])
+            if message["final"]:
+                self.uids.pop(message["box"], None)
+                self.say({"killed": message["box"]})
+        return True
+
+    def launch(self, message, fds):
+        """Fork one environment; its descriptors are closed here in any case."""
+        box = message["box"]
+        try:
+            pid = os.fork()
+        except OSError as error:
+            self.say({"failed": box, "text": "fork: " + os.strerror(error.errno)})
+            pid = -1
+        if pid == 0:
+            code = 1
+            try:
+                code = child(message, fds, self.kind, self.runtime)
+            finally:
+                os._exit(code)  # whatever happened, the loop above must not run twice
+        for fd in fds:
+            os.close(fd)
+        if pid > 0:
+            self.pids[box], self.boxes[pid] = pid, box
+            if message["uid"] is not None:
+                self.uids[box] = message["uid"]
+            self.say({"launched": box, "pid": pid})
+
+    def kill(self, box, number):
+        """Signal an environment; SIGKILL also takes everything that it started."""
+        pid = self.pids.get(box)
+        if number != signal.SIGKILL:
+            if pid is not None:
+                signal_group(pid, number)
+            return
+        uid = self.uids.get(box)
+        if uid is not None:
+            self.kill_uid(uid)
+        if pid is not None:
+            signal_group(pid, number)
+        if uid is None:
+            self.kill_orphans()
+
+    def kill_uid(self, uid):
+        """Kill every process of `uid` in one system call, which no fork can outrun.
+
+        For that moment our own real and saved ids are ones that `uid` may not signal, so a victim
+        cannot strike back.
+        """
+        os.setresuid(self.killer_id, uid, 0)
+        try:
+            os.kill(-1, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            pass
+        finally:
+            os.setresuid(0, 0, 0)
+
+    def kill_orphans(self):
+        """Unprivileged: kill what was re-parented to us and belongs to no live session."""
+        me = os.getpid()
+        try:
+            with open("/proc/%d/task/%d/children" % (me, me)) as file:
+                children = [int(pid) for pid in file.read().split()]
+        except OSError:
+            return
+        for pid in children:
+            try:
+                if pid not in self.boxes and os.getsid(pid) not in self.boxes:
+                    os.kill(pid, signal.SIGKILL)
+            except OSError:
+                continue
+
+    def reap(self):
+        """Collect what ended; report environments, forget their orphans."""
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            box = self.boxes.pop(pid, None)
+            if box is not None:
+                del self.pids[box]
+                self.say({"exited": box, "status": status, "rss_kib": usage.ru_maxrss})
+
+    def say(self, message):
+        """Report to the server; it may be gone, which the loop notices by itself."""
+        try:
+            self.sock.sendall(json.dumps(message).encode())
+        except OSError:
+            pass
+
+
+def signal_group(pid, number):
+    """Signal a process and its group; both may be gone."""
+    for target in (os.killpg, os.kill):
+        try:
+            target(pid, number)
+        except OSError:
+            continue
+
+
+def receive_fds(sock):
+    """One message and the descriptors that came beside it."""
+    data, extra, _, _ = sock.recvmsg(MESSAGE_BYTES_MAX, socket.CMSG_SPACE(16 * 4))
+    fds = []
+    for level, kind, payload in extra:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            fds += struct.unpack("%di" % (len(payload) // 4), payload[: len(payload) // 4 * 4])
+    return data, fds
+
+
+# ---- in the child, from fork to the runtime ----
+
+
+def child(message, fds, kind, runtime):
+    """Become the environment and run it; returns an exit code if the runtime returns."""
+    os.setsid()
+    for number in (signal.SIGCHLD, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    signal.set_wakeup_fd(-1)
+    arrange_fds(fds)
+    confine(message)
+    channel = socket.socket(fileno=CHANNEL_FD)
+    channel.settimeout(None)
+    _, _, size, _ = HEADER.unpack(receive(channel, HEADER.size))
+    start = json.loads(bytes(receive(channel, size)))
+    os.umask(0o077)
+    try:
+        os.chdir(start["cwd"])
+        if kind == "exec":
+            execute(start)
+    except OSError as error:
+        report = json.dumps({"errno": error.errno, "text": os.strerror(error.errno)}).encode()
+        channel.sendall(HEADER.pack(LAUNCH_FAILED, 0, len(report), 0) + report)
+        return 1
+    return runtime.run(channel, start)
+
+
+def arrange_fds(fds):
+    """0 = /dev/null, 1 and 2 = the output pipe, 3 = the channel, nothing else."""
+    null = os.open("/dev/null", os.O_RDONLY)
+    output, channel = (dup_above(fd) for fd in fds)
+    os.dup2(null, 0)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.dup2(channel, CHANNEL_FD, inheritable=False)
+    os.closerange(CHANNEL_FD + 1, 1024)
+
+
+def dup_above(fd):
+    """A duplicate that the fixed numbers cannot overwrite."""
+    return os.dup(fd) if fd > CHANNEL_FD else dup_above(os.dup(fd))
+
+
+def confine(message):
+    """Limits first, then the identity, then what a change of identity would have reset."""
+    for name, value in message["limits"].items():
+        number = getattr(resource, name)
+        hard = resource.getrlimit(number)[1]
+        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(number, (value, value))
+    if message["uid"] is not None:
+        os.setgroups(message["groups"])
+        os.setresgid(message["uid"], message["uid"], message["uid"])
+        os.setresuid(message["uid"], message["uid"], message["uid"])
+        prctl(PR_SET_DUMPABLE, 1)  # else /proc/self belongs to root
+    prctl(PR_SET_NO_NEW_PRIVS, 1)
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != message["parent"]:
+        os._exit(1)  # the parent died before the line above
+
+
+def execute(start):
+    """Replace this process by the runtime's program; OSError when that fails."""
+    if start["channel"]:
+        os.set_inheritable(CHANNEL_FD, True)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    os.execve(start["argv"][0], start["argv"], start["environment"])
+
+
+def main():
+    """Arguments: one JSON object {fd, kind, bootstrap, expose, killer}."""
+    options = json.loads(sys.argv[1])
+    sock = socket.socket(fileno=options["fd"])
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    try:
+        expose(options["expose"])
+    except OSError as error:
+        sock.sendall(json.dumps({"unusable": str(error)}).encode())
+        return
+    runtime = None
+    if options["kind"] == "python":
+        sys.path.append(os.path.dirname(options["bootstrap"]))
+        runtime = load(options["bootstrap"])
+        sys.path.pop()
+    os.chdir("/")
+    sys.argv[:] = ["bootstrap"]
+    Nursery(sock, options["kind"], runtime, options["killer"]).run()
+
+
+def load(path):
+    """Import the bootstrap under a name that user code will not choose."""
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location("_lambent_bootstrap", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["_lambent_bootstrap"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""One environment of the `process` level, from its fork to the removal of its folder."""
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lambent.sandbox.box import Answer, BoxGone, Exited, InitError, Invocation, Spec
+from lambent.sandbox.conversation import Conversation
+from lambent.sandbox.folders import remove
+from lambent.sandbox.memory import MIB, peak_bytes
+from lambent.sandbox.nurseries import Nursery
+from lambent.sandbox.output import Output
+
+if TYPE_CHECKING:
+    from lambent.sandbox.process import ProcessSandbox
+
+_SIGKILL, _SIGTERM = 9, 15
+
+
+class ProcessBox:
+    """See `Box`. Made by `ProcessSandbox.launch`.
+
+    Invariants: `exited` is set once, after the output and the answers that the process had sent
+    were taken in; the uid is given back only after everything that ran under it was killed.
+    """
+
+    def __init__(self, sandbox: "ProcessSandbox", number: int, spec: Spec, uid: int | None) -> None:
+        self.id = spec.id
+        self.pid = 0
+        self.number, self.uid = number, uid
+        self.tmp: Path | None = None
+        self.nursery: Nursery | None = None
+        self.conversation: Conversation | None = None
+        self._sandbox, self._spec = sandbox, spec
+        self._output: Output | None = None
+        self._exited: asyncio.Future[Exited] = asyncio.get_running_loop().create_future()
+        self._out_of_memory = False
+        self._peak_bytes = 0
+        self._closing: asyncio.Task[None] | None = None
+
+    # ---- Box ----
+
+    async def ready(self) -> InitError | None:
+        """Wait for the end of init. Errors: BoxGone."""
+        assert self.conversation is not None
+        self._sandbox.watch.add(self)
+        try:
+            return await self.conversation.ready()
+        finally:
+            self._sandbox.watch.discard(self)
+
+    async def invoke(self, invocation: Invocation) -> Answer:
+        """One event and its answer. Errors: BoxGone."""
+        assert self.conversation is not None
+        self._sandbox.watch.add(self)
+        try:
+            return await self.conversation.invoke(invocation)
+        finally:
+            self._sandbox.watch.discard(self)
+
+    async def idle(self) -> None:
+        """The runtime waits for its next event. Errors: BoxGone."""
+        assert self.conversation is not None
+        await self.conversation.idle()
+
+    async def exited(self) -> Exited:
+        """Wait for the end of the process."""
+        return await asyncio.shield(self._exited)
+
+    def memory_used_mib(self) -> int:
+        """Peak memory so far, MiB rounded up: the runtime's own figure, and what the watch saw."""
+        known = max(
+            self._peak_bytes, (self.conversation.rss_kib if self.conversation else 0) * 1024
+        )
+        if self.conversation is not None and not self.conversation.rss_kib and self.pid:
+            known = max(known, peak_bytes(self.pid))
+        self._peak_bytes = known
+        return -(-known // MIB)
+
+    async def close(self, *, grace_s: float = 0.0) -> Exited:
+        """End all its processes and remove what it left. Idempotent."""
+        if self._closing is None:
+            self._closing = self._sandbox.tasks.start(f"close {self.id}", self._close(grace_s))
+        await asyncio.shield(self._closing)
+        return self._exited.result()
+
+    # ---- what the parts report ----
+
+    def listen_to(self, fd: int, *, records: bool) -> None:
+        """Read the output pipe `fd` from now on."""
+        self._output = Output(fd, self._spec.on_output, records=records)
+
+    def take_output(self) -> None:
+        """Deliver what was written before the message that is being handled."""
+        if self._output is not None:
+            self._output.drain()
+
+    def hung_up(self) -> None:
+        """Our bootstrap's channel ended: the process is ending, or user code closed it."""
+        if not self._exited.done() and self.nursery is not None:
+            self.nursery.signal(self.number, _SIGKILL)
+
+    def memory_seen(self, size_bytes: int) -> None:
+        """The watch looked; over the limit the environment is killed."""
+        self._peak_bytes = max(self._peak_bytes, size_bytes)
+        over = size_bytes > self._spec.memory_mib * MIB
+        if over and not self._out_of_memory and self.nursery is not None:
+            self._out_of_memory = True
+            self.nursery.signal(self.number, _SIGKILL)
+
+    def has_exited(self, exited: Exited, rss_kib: int) -> None:
+        """The process was waited for (or never came to be)."""
+        if self._exited.done():
+            return
+        if self._out_of_memory and exited.signal == _SIGKILL:
+            exited = Exited(None, _SIGKILL, out_of_memory=True)
+        self._peak_bytes = max(self._peak_bytes, rss_kib * 1024)
+        self._exited.set_result(exited)
+        self.take_output()
+        if self.conversation is not None:
+            self.conversation.end(exited)
+
+    # ---- closing ----
+
+    async def _close(self, grace_s: float) -> None:
+        nursery = self.nursery
+        if nursery is not None and self.pid:
+            if grace_s > 0 and not self._exited.done():
+                nursery.signal(self.number, _SIGTERM)
+                await asyncio.wait([self._exited], timeout=grace_s)
+            await nursery.kill(self.number)
+            await self._exited
+        elif not self._exited.done():
+            self._exited.set_result(Exited(None, _SIGKILL))
+        if nursery is not None:
+            nursery.forget(self.number)
+        if self._output is not None:
+            self.take_output()
+            self._output.close()
+        if self.conversation is not None:
+            with suppress(BoxGone):
+                self.conversation.end(self._exited.result())
+            await self.conversation.close()
+        if self.tmp is not None:
+            await asyncio.to_thread(remove, self.tmp)
+        self._sandbox.forget(self)
