@@ -1,8 +1,9 @@
 """The platform's one clock, and the timers that run on it.
 
 Everything the platform times (retries, visibility, schedules, retention) asks this clock, so that
-a virtual one can run a day of it in a moment. What user code lives through (its timeout, its billed
-duration) is real time: `monotonic`. Prior art: trio's MockClock, kopf's looptime, TigerBeetle's VOPR.
+a virtual one can run a day of it in a moment. What user code lives through (its timeout, its
+billed duration) is real time: `monotonic`. Prior art: trio's MockClock, kopf's looptime,
+TigerBeetle's VOPR.
 
 Invariants: `now` never runs backwards while a virtual clock is advanced; timers fire in the order
 of their due time, ties in the order they were set; `advance` returns after the work that fell due
@@ -105,6 +106,7 @@ class VirtualClock:
         self._now_s = RealClock().now() if start_s is None else start_s
         self._heap: list[tuple[float, int, _VirtualTimer]] = []
         self._order = itertools.count()
+        self._soon: set[asyncio.Future[None]] = set()
         self._moving = asyncio.Lock()
         self._settle: list[Callable[[], Awaitable[None]]] = []
 
@@ -116,7 +118,9 @@ class VirtualClock:
         """Run `callback` when the clock is moved to or past `when_s` (at once if it is past)."""
         timer = _VirtualTimer(callback)
         if when_s <= self._now_s:
-            asyncio.get_running_loop().call_soon(timer.spawn)
+            task = asyncio.ensure_future(timer.run())  # noqa: TID251 - kept; callbacks guard themselves
+            self._soon.add(task)
+            task.add_done_callback(self._soon.discard)
         else:
             heapq.heappush(self._heap, (when_s, next(self._order), timer))
         return timer
@@ -144,24 +148,33 @@ class VirtualClock:
         if when_s < self._now_s:
             raise ValueError("the clock cannot be set back")
         async with self._moving:
-            await self._settled()
-            while self._heap and self._heap[0][0] <= when_s:
-                due_s, _, timer = heapq.heappop(self._heap)
-                self._now_s = max(self._now_s, due_s)
-                await timer.run()
-                await self._settled()
-            self._now_s = max(self._now_s, when_s)
+            await self._move(when_s)
 
     async def advance(self, by_s: float) -> None:
-        """Move forward by `by_s` seconds."""
-        await self.set(self._now_s + by_s)
+        """Move forward by `by_s` seconds; two advances at once add up."""
+        async with self._moving:
+            await self._move(self._now_s + by_s)
+
+    async def _move(self, when_s: float) -> None:
+        await self._settled()
+        while self._heap and self._heap[0][0] <= when_s:
+            due_s, _, timer = heapq.heappop(self._heap)
+            self._now_s = max(self._now_s, due_s)
+            await timer.run()
+            await self._settled()
+        self._now_s = max(self._now_s, when_s)
 
     async def _settled(self) -> None:
-        # Let woken sleepers run on before time moves again; then wait for the handed-on work.
-        for _ in range(3):
-            await asyncio.sleep(0)
-        for settle in self._settle:
-            await settle()
+        # Let woken sleepers run on before time moves again; then wait for the handed-on work,
+        # and again for what that set for now.
+        while True:
+            for _ in range(3):
+                await asyncio.sleep(0)
+            for settle in self._settle:
+                await settle()
+            if not self._soon:
+                return
+            await asyncio.wait(self._soon)
 
 
 class _VirtualTimer:
@@ -169,16 +182,12 @@ class _VirtualTimer:
 
     def __init__(self, callback: Callback) -> None:
         self._callback: Callback | None = callback
-        self._task: asyncio.Future[None] | None = None
 
     async def run(self) -> None:
         callback, self._callback = self._callback, None
         work = callback() if callback is not None else None
         if work is not None:
             await work
-
-    def spawn(self) -> None:
-        self._task = asyncio.ensure_future(self.run())  # noqa: TID251 - kept on the timer
 
     def cancel(self) -> None:
         """Forget the call if it has not run yet."""

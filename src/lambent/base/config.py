@@ -4,6 +4,7 @@ One declaration (`OPTIONS`) serves the command line, the environment, the file a
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -100,7 +101,7 @@ def load(
         strict_runtimes=values["runtimes"] == "strict",
         log_format=values["log-format"],
     )
-    if not (settings.account.isdecimal() and len(settings.account) == 12):
+    if not re.fullmatch("[0-9]{12}", settings.account):
         raise StartupError(f"--account must be 12 digits, not {settings.account!r}")
     if settings.host not in LOOPBACK and not settings.enforce:
         raise StartupError(
@@ -146,7 +147,7 @@ def _resolve(
 
 
 def _port(text: str) -> int:
-    if not text.isdecimal() or not 0 <= int(text) <= 65535:
+    if not re.fullmatch("[0-9]{1,5}", text) or int(text) > 65535:
         raise StartupError(f"--port must be a number from 0 to 65535, not {text!r}")
     return int(text)
 

@@ -27,13 +27,12 @@ class RandomIds:
     """Ids from the system's entropy, or reproducible ones when `seed` is given."""
 
     def __init__(self, seed: int | None = None) -> None:
-        self._random: random.Random = random.SystemRandom() if seed is None else random.Random(seed)
-        if seed is None:
-            # One entropy read per id is a system call; request ids need uniqueness, not secrecy,
-            # so they come from a generator that the system seeded once.
-            self._fast = random.Random(random.SystemRandom().getrandbits(256))
-        else:
-            self._fast = self._random
+        # One entropy read per id is a system call; request ids need uniqueness, not secrecy,
+        # so they come from a generator that the system seeded once.
+        system = random.SystemRandom()
+        first = system.getrandbits(256) if seed is None else seed
+        self._fast = random.Random(first)  # noqa: S311 - unique, not secret
+        self._random: random.Random = system if seed is None else self._fast
 
     def uuid(self) -> str:
         """A version-4 UUID (unique, not secret: use `text` for secrets)."""
