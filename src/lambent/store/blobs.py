@@ -12,6 +12,7 @@ row is pinned, or is removed at the latest by the sweep at start.
 
 import asyncio
 import hashlib
+import logging
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable
@@ -25,6 +26,8 @@ from lambent.store.protocol import SMALL_BLOB_BYTES, Blob, Corrupt
 from lambent.store.transaction import Transaction
 
 PIECE_BYTES = 1024 * 1024
+
+_log = logging.getLogger("lambent.store")
 
 Query = Callable[[str, tuple[Any, ...]], list[tuple[Any, ...]]]
 
@@ -93,14 +96,12 @@ class StoredBlobs:
             source = path.open("rb", buffering=0)
         except FileNotFoundError as error:
             raise Corrupt(path, sha256, "the file of a blob is missing") from error
-        reading: asyncio.Future[bytes] | None = None
         try:
             while start < stop:
                 wanted = min(PIECE_BYTES, stop - start)
-                reading = loop.run_in_executor(
+                piece = await loop.run_in_executor(
                     self._pool, _read_piece, source.fileno(), start, wanted, digest
                 )
-                piece = await reading
                 if not piece:
                     raise Corrupt(path, sha256, f"the file ends at byte {start} of {size_bytes}")
                 if held:
@@ -111,10 +112,7 @@ class StoredBlobs:
             if held:
                 yield held
         finally:
-            if reading is not None and reading.cancelled():
-                await asyncio.wait({loop.run_in_executor(self._pool, source.close)})
-            else:
-                source.close()
+            source.close()
 
     def pin(self, sha256: str) -> None:
         """Keep a blob that is there now."""
@@ -151,7 +149,8 @@ class StoredBlobs:
         doomed = self._folder.temporary / secrets.token_hex(16)
         try:
             self._folder.blob(sha256).rename(doomed)
-        except FileNotFoundError:
+        except OSError as error:  # the sweep at the next start removes what is left
+            _log.warning("the blob %s could not be removed: %s", sha256, error)
             return
         self._pool.submit(doomed.unlink, missing_ok=True)
 

@@ -36,6 +36,7 @@ class Checkpoints:
         self._db: apsw.Connection | None = None
         self._run_at = START_BYTES
         self._running: asyncio.Task[None] | None = None
+        self._stopped = False
         self._idle: asyncio.TimerHandle | None = None
         self._seen_batches = 0
         self._waiting_pages = 0
@@ -48,6 +49,8 @@ class Checkpoints:
 
     def observe(self) -> None:
         """A batch was made durable: see whether it is time."""
+        if self._stopped:
+            return
         waiting_bytes = self._waiting_pages * PAGE_BYTES
         if waiting_bytes >= self._run_at and self._running is None:
             self._start()
@@ -105,13 +108,17 @@ class Checkpoints:
         except FileNotFoundError:
             return 0
 
-    async def close(self) -> None:
-        """Copy all there is and cut the log; no batch may be under way."""
+    async def stop(self) -> None:
+        """Start no more."""
+        self._stopped = True
         if self._idle is not None:
             self._idle.cancel()
             self._idle = None
         if self._running is not None:
             await asyncio.wait({self._running})
+
+    async def close(self) -> None:
+        """Copy all there is and cut the log; the writer must be closed."""
         await self._loop.run_in_executor(self._pool, self._copy, "TRUNCATE")
         if self._db is not None:
             self._db.close()

@@ -147,6 +147,8 @@ class SqliteStore:
         if self._closed:
             return
         self._closed = True
+        if self._checkpoints is not None:
+            await self._checkpoints.stop()
         await self._writer.close()
         if self._checkpoints is not None:
             await self._checkpoints.close()

@@ -41,11 +41,15 @@ _log = logging.getLogger("lambent.store")
 class Submission:
     """The operations of one `commit` or `post` call; a post has no future."""
 
-    __slots__ = ("future", "operations", "size_bytes")
+    __slots__ = ("future", "operations", "order", "size_bytes")
 
     def __init__(
-        self, operations: Sequence[Operation], future: asyncio.Future[list[int]] | None
+        self,
+        order: int,
+        operations: Sequence[Operation],
+        future: asyncio.Future[list[int]] | None = None,
     ) -> None:
+        self.order = order
         self.operations = operations
         self.future = future
         self.size_bytes = sum(operation.size_bytes for operation in operations)
@@ -75,6 +79,7 @@ class Writer:
         self._threaded, self._applied = threaded, applied
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, "lambent-commit") if threaded else None
+        self._order = 0
         self._waiting: deque[Submission] = deque()
         self._posts: deque[Submission] = deque()
         self._posts_bytes = 0
@@ -90,7 +95,8 @@ class Writer:
     def submit(self, operations: Sequence[Operation]) -> asyncio.Future[list[int]]:
         """Apply with the next batch; the future has the numbers of the changes."""
         future = self._loop.create_future()
-        self._waiting.append(Submission(operations, future))
+        self._order += 1
+        self._waiting.append(Submission(self._order, operations, future))
         if not self._flush_soon:
             self._flush_soon = True
             self._loop.call_soon(self._flush)
@@ -98,21 +104,17 @@ class Writer:
 
     def post(self, operations: Sequence[Operation]) -> None:
         """Apply with the next batch, within `POST_DELAY_S`; if too many wait, the oldest go."""
-        post = Submission(operations, None)
-        self._waiting.append(post)
+        self._order += 1
+        post = Submission(self._order, operations)
         self._posts.append(post)
         self._posts_bytes += post.size_bytes
         while len(self._posts) > POSTS_MAX or self._posts_bytes > POSTS_BYTES_MAX:
-            self._drop(self._posts.popleft())
+            self._posts_bytes -= self._posts.popleft().size_bytes
+            self.posts_dropped += 1
         if len(self._posts) >= POSTS_AT_ONCE:
             self._wake()
         elif self._flush_later is None:
             self._flush_later = self._loop.call_later(POST_DELAY_S, self._flush)
-
-    def _drop(self, post: Submission) -> None:
-        self._posts_bytes -= post.size_bytes
-        self.posts_dropped += 1
-        post.operations = ()
 
     def _wake(self) -> None:
         if not self._flush_soon:
@@ -124,7 +126,7 @@ class Writer:
         if self._flush_later is not None:
             self._flush_later.cancel()
             self._flush_later = None
-        if self.busy or self._held or not self._waiting:
+        if self.busy or self._held or not (self._waiting or self._posts):
             return
         batch, size_bytes = self._take()
         outcomes = self._applied_to_database(batch)
@@ -153,17 +155,18 @@ class Writer:
     def _take(self) -> tuple[list[Submission], int]:
         batch: list[Submission] = []
         operations = size_bytes = 0
-        while self._waiting and (
-            not batch or (operations < BATCH_OPERATIONS_MAX and size_bytes < BATCH_BYTES_MAX)
-        ):
-            submission = self._waiting.popleft()
+        waiting, posts = self._waiting, self._posts
+        while operations < BATCH_OPERATIONS_MAX and size_bytes < BATCH_BYTES_MAX:
+            if posts and not (waiting and waiting[0].order < posts[0].order):
+                submission = posts.popleft()
+                self._posts_bytes -= submission.size_bytes
+            elif waiting:
+                submission = waiting.popleft()
+            else:
+                break
             batch.append(submission)
             operations += len(submission.operations)
             size_bytes += submission.size_bytes
-            if submission.future is None and submission.operations:
-                assert self._posts[0] is submission
-                self._posts.popleft()
-                self._posts_bytes -= submission.size_bytes
         return batch, size_bytes
 
     def _apply(self, batch: Sequence[Submission]) -> list[Outcome]:
@@ -238,13 +241,10 @@ class Writer:
         self._next()
 
     def _next(self) -> None:
-        if self._waiting:
-            if self._posts and len(self._posts) == len(self._waiting) < POSTS_AT_ONCE:
-                self._flush_later = self._flush_later or self._loop.call_later(
-                    POST_DELAY_S, self._flush
-                )
-            else:
-                self._wake()
+        if self._waiting or len(self._posts) >= POSTS_AT_ONCE:
+            self._wake()
+        elif self._posts and self._flush_later is None:
+            self._flush_later = self._loop.call_later(POST_DELAY_S, self._flush)
         for idle in self._idle:
             if not idle.done():
                 idle.set_result(None)
@@ -274,7 +274,7 @@ class Writer:
     async def close(self) -> None:
         """Apply all that waits; afterwards nothing may be submitted."""
         self._held = False
-        while self._waiting or self.busy:
+        while self._waiting or self._posts or self.busy:
             self._flush()
             await self.quiet()
         if self._thread is not None:
