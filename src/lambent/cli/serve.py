@@ -1,5 +1,6 @@
 """`lambent serve`: put a platform together, listen, print one line, and stop in order."""
 
+import argparse
 import asyncio
 import gc
 import signal
@@ -10,7 +11,7 @@ import uvloop
 
 from lambent.base import log
 from lambent.base.clock import Clock, RealClock, VirtualClock, monotonic
-from lambent.base.config import Settings
+from lambent.base.config import OPTIONS, Settings, load
 from lambent.base.errors import StartupError
 from lambent.base.ids import RandomIds
 from lambent.base.limits import DRAIN_S_MAX
@@ -123,12 +124,21 @@ async def _root_credentials(server: Server, settings: Settings) -> None:
     print(f"signatures are verified; root credentials: {where}", file=sys.stderr, flush=True)
 
 
-def run(settings: Settings, began_s: float) -> int:
-    """Serve until SIGTERM or SIGINT. Returns the exit status."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Every option of `base.config`."""
+    for option in OPTIONS:
+        default = option.default or "$XDG_DATA_HOME/lambent"
+        parser.add_argument(
+            f"--{option.name}",
+            choices=option.choices or None,
+            help=f"{option.help} [{default}; also {option.variable}]",
+        )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until SIGTERM or SIGINT. Returns the exit status. Errors: StartupError."""
+    flags = {option.name: getattr(arguments, option.name.replace("-", "_")) for option in OPTIONS}
+    settings = load(flags)
     log.configure(settings.log_format)
-    try:
-        uvloop.run(_run(settings, began_s))
-    except StartupError as error:
-        print(f"lambent: {error}", file=sys.stderr)
-        return 1
+    uvloop.run(_run(settings, arguments.began_s))
     return 0

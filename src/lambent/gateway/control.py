@@ -4,7 +4,6 @@ Health, clock, support and reset are the platform's; further ones are declared b
 (`Service.controls`).
 """
 
-import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -14,12 +13,12 @@ import msgspec
 
 from lambent import __version__
 from lambent.base.clock import VirtualClock
+from lambent.base.durations import duration_s
 from lambent.base.errors import AwsError
 from lambent.kernel import Platform
 from lambent.net.message import Request, Response
 
 BODY_BYTES_MAX = 1_000_000
-_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -156,20 +155,6 @@ async def _json_body(request: Request) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError("The body must be a JSON object.")
     return value
-
-
-def duration_s(text: Any) -> float:
-    """Seconds in `90s`, `1.5h`, `2d`, `250ms` or a plain number of seconds."""
-    if isinstance(text, int | float) and not isinstance(text, bool):
-        seconds = float(text)
-    else:
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", str(text))
-        if match is None:
-            raise ValueError(f"Not a duration: {text!r}; write 90s, 15m, 1.5h or 2d.")
-        seconds = float(match[1]) * _UNITS[match[2]]
-    if not 0 <= seconds < 1e10:
-        raise ValueError(f"Not a duration that the clock can be moved by: {text!r}.")
-    return seconds
 
 
 def _instant_s(text: Any) -> float:
