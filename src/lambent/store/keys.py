@@ -43,10 +43,16 @@ def span(prefix: Sequence[str]) -> tuple[bytes, bytes]:
 
 
 def page(
-    prefix: Sequence[str], after: Sequence[str] | None, *, reverse: bool
+    prefix: Sequence[str], after: Sequence[str] | None, *, reverse: bool, starts: str = ""
 ) -> tuple[bytes, bytes]:
-    """The range [low, high) that is left of a scan of `prefix` once `after` has been seen."""
+    """The range [low, high) that is left of a scan of `prefix` once `after` has been seen.
+
+    With `starts`, of the keys whose next part starts so.
+    """
     low, high = span(prefix)
+    if starts:
+        low += starts.encode().replace(b"\0", b"\0\xff")
+        high = low + b"\xff"
     if after is None:
         return low, high
     last = encode(after)

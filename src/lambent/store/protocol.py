@@ -189,8 +189,12 @@ class Store(Protocol):
         after: Key | None = None,
         limit: int = 1000,
         reverse: bool = False,
+        starts: str = "",
     ) -> list[Record]:
-        """Records whose key starts with the parts of `prefix`, in key order, after key `after`."""
+        """Records whose key starts with the parts of `prefix`, in key order, after key `after`.
+
+        With `starts`, only those whose next part starts with it; `after` is still a whole key.
+        """
 
     async def count(self, prefix: Key) -> int:
         """How many records `scan` would give without a limit. O(n)."""

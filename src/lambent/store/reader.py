@@ -52,9 +52,11 @@ class Reader:
         self.cache.put(key, version, raw, record)
         return record
 
-    def scan(self, prefix: Key, after: Key | None, limit: int, *, reverse: bool) -> list[Record]:
-        """A page of the records under `prefix`."""
-        low, high = keys.page(prefix, after, reverse=reverse)
+    def scan(
+        self, prefix: Key, after: Key | None, limit: int, *, reverse: bool, starts: str
+    ) -> list[Record]:
+        """A page of the records under `prefix` whose next part starts with `starts`."""
+        low, high = keys.page(prefix, after, reverse=reverse, starts=starts)
         rows = self.query(_SCAN_BACK if reverse else _SCAN, (low, high, limit))
         return [self._record(*row) for row in rows]
 

@@ -79,9 +79,10 @@ class SqliteStore:
         after: Key | None = None,
         limit: int = 1000,
         reverse: bool = False,
+        starts: str = "",
     ) -> list[Record]:
         """A page of the records under `prefix`, in key order."""
-        return self._reader.scan(prefix, after, limit, reverse=reverse)
+        return self._reader.scan(prefix, after, limit, reverse=reverse, starts=starts)
 
     async def count(self, prefix: Key) -> int:
         """How many records are under `prefix`. O(n)."""
