@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,7 +18,7 @@ from lambent.base.clock import Timer
 from lambent.base.tasks import Tasks
 from lambent.kernel.context import Ctx, Event, Wire
 from lambent.kernel.timers import SYSTEM
-from lambent.store.protocol import Append, Change, Entry, Key, Put, Trim
+from lambent.store.protocol import Append, Change, Entry, Key, Put, StoreFull, Trim
 
 if TYPE_CHECKING:
     from lambent.kernel.platform import Platform
@@ -54,6 +56,11 @@ class Bus:
         for subscription in self._all():
             await subscription.stop()
 
+    @property
+    def busy(self) -> bool:
+        """Whether a consumer is being told something."""
+        return any(subscription.busy for subscription in self._all())
+
     async def settled(self) -> None:
         """Wait until every consumer has heard everything, or waits to be told again."""
         for subscription in self._all():
@@ -90,7 +97,9 @@ class Subscription:
         self._platform = platform
         self._service = service
         self._consumer = consumer
-        self._tasks = Tasks(f"bus/{service}/{event}", limit=1)
+        # Two: one that has ended stays a turn of the loop longer.
+        self._tasks = Tasks(f"bus/{service}/{event}", limit=2)
+        self._telling = False
         self._retry: Timer | None = None
         self._again = False
         self._quiet = asyncio.Event()
@@ -101,7 +110,8 @@ class Subscription:
     def wake(self) -> None:
         """Tell what is pending, unless that is under way."""
         self._again = True
-        if not len(self._tasks):
+        if not self._telling:
+            self._telling = True
             self._quiet.clear()
             self._tasks.start("tell", self._tell())
 
@@ -110,29 +120,54 @@ class Subscription:
         if self._retry is not None:
             self._retry.cancel()
         await self._tasks.close()
+        self._telling = False
+        self._quiet.set()
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being told."""
+        return not self._quiet.is_set()
 
     async def settled(self) -> None:
         """Wait until nothing is being told, or a consumer that failed waits for its retry."""
         await self._quiet.wait()
 
     async def _tell(self) -> None:
+        try:
+            row = await self._platform.store.get(self._cursor)
+            heard = row.value["seq"] if row else 0
+            while self._again:
+                self._again = False
+                heard = await self._tell_from(heard)
+        finally:
+            # In the turn that saw no more to tell: no wake can fall between.
+            self._telling = False
+            self._quiet.set()
+
+    async def _tell_from(self, heard: int) -> int:
+        store = self._platform.store
+        while entries := await store.read_log(self.log, after=heard, limit=BATCH):
+            for entry in entries:
+                await self._until(partial(self._hear, entry))
+                heard = entry.seq
+            await self._until(partial(self._remember, heard))
+        return heard
+
+    async def _until(self, step: Callable[[], Awaitable[bool]]) -> None:
         delay_s = RETRY_S
-        row = await self._platform.store.get(self._cursor)
-        heard = row.value["seq"] if row else 0
-        while self._again:
-            self._again = False
-            while entries := await self._platform.store.read_log(
-                self.log, after=heard, limit=BATCH
-            ):
-                for entry in entries:
-                    while not await self._hear(entry):
-                        await self._wait(delay_s)
-                        delay_s = min(2 * delay_s, RETRY_S_MAX)
-                    delay_s, heard = RETRY_S, entry.seq
-                await self._platform.store.commit(
-                    Put(self._cursor, {"seq": heard}), Trim(self.log, heard)
-                )
-        self._quiet.set()
+        while not await step():
+            await self._wait(delay_s)
+            delay_s = min(2 * delay_s, RETRY_S_MAX)
+
+    async def _remember(self, heard: int) -> bool:
+        try:
+            await self._platform.store.commit(
+                Put(self._cursor, {"seq": heard}), Trim(self.log, heard)
+            )
+        except StoreFull as error:
+            _log.error("consumer %s cannot go on: %s", self.log[4:], error)
+            return False
+        return True
 
     async def _wait(self, delay_s: float) -> None:
         woken = asyncio.get_running_loop().create_future()

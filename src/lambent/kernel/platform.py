@@ -1,6 +1,6 @@
 """One running platform: the services, and the one of each thing that they share."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from lambent.base.clock import Clock
@@ -16,19 +16,22 @@ from lambent.kernel.service import Engine, Registry
 from lambent.kernel.timers import Timers
 from lambent.store.protocol import Key, Store
 
+_LAST = "\U0010ffff"
+"""As a key part: after every service's name."""
 
-def _within(account: str | None, region: str | None, service: str | None) -> Callable[[Key], bool]:
-    """Whether a store key belongs to the named account, region and service."""
 
-    def belongs(key: Key) -> bool:
-        return (
-            len(key) > 2
-            and account in (None, key[0])
-            and region in (None, key[1])
-            and service in (None, key[2])
-        )
-
-    return belongs
+async def _tenants(store: Store) -> set[Key]:
+    """Every (account, region) that has a record or a log: one look per tenant, no walk."""
+    found: set[Key] = set()
+    after: Key | None = None
+    while rows := await store.scan((), after=after, limit=1):
+        found.add(rows[0].key[:2])
+        after = (*rows[0].key[:2], _LAST)
+    after = None
+    while names := await store.logs((), after=after, limit=1):
+        found.add(names[0][:2])
+        after = (*names[0][:2], _LAST)
+    return found
 
 
 class Platform:
@@ -78,10 +81,12 @@ class Platform:
         await self.tasks.close()
 
     async def settled(self) -> None:
-        """Wait until timers, events and tasks that are under way have been handed on."""
-        await self.timers.settled()
-        await self.bus.settled()
-        await self.tasks.join()
+        """Wait until timers, events and tasks that are under way have been handed on, and what
+        they caused in turn."""
+        while self.timers.busy or self.bus.busy or len(self.tasks):
+            await self.timers.settled()
+            await self.bus.settled()
+            await self.tasks.join()
 
     async def reset(
         self, account: str | None = None, region: str | None = None, service: str | None = None
@@ -93,8 +98,19 @@ class Platform:
             if engine := self.engines.get(name):
                 await engine.reset(account, region)
         await self.timers.forget(account, region, service)
-        await self.store.reset(None if everything else _within(account, region, service))
-        await self.identities.start()
+        if everything:
+            await self.bus.stop()
+            await self.store.reset([()])
+            await self.bus.start()
+            await self.identities.start()
+        else:
+            kept = (service,) if service else ()
+            tenants = [
+                tenant
+                for tenant in await _tenants(self.store)
+                if account in (None, tenant[0]) and region in (None, tenant[1])
+            ]
+            await self.store.reset([(*tenant, *kept) for tenant in tenants])
 
     def context(self, service: str, account: str, region: str) -> Ctx:
         """Surroundings for work that no request asked for (timers, consumers)."""
@@ -113,4 +129,5 @@ class Platform:
         service = self.registry.named(name)
         service.validate(operation, params)
         result = await service.dispatch(ctx.within(name), operation, params)
-        return project(result, service.model.operation(operation).output)
+        answer: Wire = project(result, service.model.operation(operation).output_shape)
+        return answer

@@ -13,12 +13,14 @@ def project(value: Any, shape: Shape | None) -> Any:
     if shape is None:
         return {}
     if shape.type == "structure" and isinstance(value, dict):
-        if shape.is_document:
+        if shape.raw.document:
             return value
         members = shape.members
-        return {name: project(value[name], members[name]) for name in value if name in members}
+        return {
+            name: project(value[name], members[name].shape) for name in value if name in members
+        }
     if shape.type == "map" and isinstance(value, dict):
-        return {key: project(item, shape.value) for key, item in value.items()}
+        return {key: project(item, shape.value.shape) for key, item in value.items()}
     if shape.type == "list" and isinstance(value, list):
-        return [project(item, shape.member) for item in value]
+        return [project(item, shape.member.shape) for item in value]
     return value

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from lambent.base.clock import Timer
 from lambent.base.tasks import Tasks
 from lambent.kernel.context import Ctx, Wire
-from lambent.store.protocol import Delete, Key, Put, Record
+from lambent.store.protocol import Conflict, Delete, Key, Put, Record, StoreFull
 
 if TYPE_CHECKING:
     from lambent.kernel.platform import Platform
@@ -80,6 +80,11 @@ class Timers:
         self._armed.clear()
         await self._fired.close()
 
+    @property
+    def busy(self) -> bool:
+        """Whether a handler is running or waits for its turn."""
+        return len(self._fired) > 0
+
     async def settled(self) -> None:
         """Wait until the handlers that are running have ended."""
         await self._fired.join()
@@ -89,16 +94,17 @@ class Timers:
         after: Key | None = None
         while rows := await self._platform.store.scan(_PREFIX, after=after):
             after = rows[-1].key
-            for row in rows:
-                value = row.value
-                if (
-                    account in (None, value["account"])
-                    and region in (None, value["region"])
-                    and service in (None, value["service"])
-                ):
-                    if timer := self._armed.pop(row.key, None):
-                        timer.cancel()
-                    await self._platform.store.commit(Delete(row.key))
+            doomed = [
+                row.key
+                for row in rows
+                if account in (None, row.value["account"])
+                and region in (None, row.value["region"])
+                and service in (None, row.value["service"])
+            ]
+            for key in doomed:
+                if timer := self._armed.pop(key, None):
+                    timer.cancel()
+            await self._platform.store.commit(*map(Delete, doomed))
 
     def put(self, ctx: Ctx, kind: str, due_s: float, payload: Wire, *, id: str) -> Put:
         """The change that sets a timer: commit it, then call `armed` with it.
@@ -120,11 +126,9 @@ class Timers:
         self._arm(put.key, put.value)
 
     def drop(self, ctx: Ctx, kind: str, due_s: float, *, id: str) -> Delete:
-        """The change that removes a timer; the running server forgets it at once."""
-        key = _key(ctx, kind, due_s, id)
-        if timer := self._armed.pop(key, None):
-            timer.cancel()
-        return Delete(key)
+        """The change that removes a timer. It counts once it is committed: the running server
+        finds nothing to do when the time comes."""
+        return Delete(_key(ctx, kind, due_s, id))
 
     async def set(self, ctx: Ctx, kind: str, due_s: float, payload: Wire, *, id: str) -> None:
         """Set a timer on its own."""
@@ -148,10 +152,13 @@ class Timers:
             if row is None:
                 return
             again = await self._run(row)
-            if again is None:
-                await self._platform.store.commit(Delete(key))
-            else:
-                await self._move(row, again)
+            try:
+                await self._done(row, again)
+            except Conflict:
+                _log.debug("timer %s/%s was dropped or set anew while it ran", *key[5:7])
+            except StoreFull as error:
+                _log.error("timer %s/%s runs again in %s s: %s", *key[5:7], RETRY_S, error)
+                self._arm(key, row.value | {"due": self._platform.clock.now() + RETRY_S})
 
     async def _run(self, row: Record) -> Again | None:
         value = row.value
@@ -165,10 +172,14 @@ class Timers:
             _log.exception("timer %s/%s failed; again in %s s", *row.key[5:7], RETRY_S)
             return Again(self._platform.clock.now() + RETRY_S, value["payload"])
 
-    async def _move(self, row: Record, again: Again) -> None:
+    async def _done(self, row: Record, again: Again | None) -> None:
+        done = Delete(row.key, expect=row.version)
+        if again is None:
+            await self._platform.store.commit(done)
+            return
         key = (*row.key[:4], _due(again.due_s), *row.key[5:])
         put = Put(key, row.value | {"due": again.due_s, "payload": again.payload})
-        await self._platform.store.commit(Delete(row.key), put)
+        await self._platform.store.commit(done, put)
         self.armed(put)
 
 
