@@ -4,12 +4,12 @@ Order matters: what names a service beats what hints at one; what is left is S3,
 can be anything. Source: architecture.md section 5, row 2.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qs
 
 from lambent.base.errors import AwsError
 from lambent.kernel.service import Registry, Service, not_implemented
-from lambent.net.message import Request
+from lambent.net.message import BytesBody, Request
 from lambent.wire import Credential, sigv4
 
 FORM = "application/x-www-form-urlencoded"
@@ -38,7 +38,9 @@ async def route(registry: Registry, request: Request) -> Route:
             if plane in host:
                 raise not_implemented(f"the address {host}")
         request = virtual_host(host, request)
-    service = _named(registry, request, credential) or await _guessed(registry, request)
+    service = _named(registry, request, credential)
+    if service is None:
+        service, request = await _guessed(registry, request)
     return Route(service, request, credential)
 
 
@@ -56,24 +58,25 @@ def _named(registry: Registry, request: Request, credential: Credential | None) 
     return None
 
 
-async def _guessed(registry: Registry, request: Request) -> Service:
+async def _guessed(registry: Registry, request: Request) -> tuple[Service, Request]:
     path = request.path
     if path.startswith("/service/") and "smithy-protocol" in request.headers:
         name = path.split("/")[2]
         if service := registry.targeted(name):
-            return service
+            return service, request
         raise not_implemented(f"the service {name!r}")
     if request.headers.get("content-type", "").startswith(FORM) and request.method == "POST":
-        form = parse_qs((await request.body.read(FORM_BYTES_MAX)).decode("latin-1"))
-        version = form.get("Version", [""])[0]
+        data = await request.body.read(FORM_BYTES_MAX)
+        request = replace(request, body=BytesBody(data))  # a body is read once
+        version = parse_qs(data.decode("latin-1")).get("Version", [""])[0]
         if service := registry.versioned(version):
-            return service
+            return service, request
     if target := request.headers.get("x-amz-target"):
         raise not_implemented(f"the target {target!r}")
-    service = registry.at_path(path) or registry.signed_for("s3")
-    if service is None:
+    found = registry.at_path(path) or registry.signed_for("s3")
+    if found is None:
         raise AwsError("UnknownOperationException", None, status=404)
-    return service
+    return found, request
 
 
 def virtual_host(host: str, request: Request) -> Request:
@@ -82,11 +85,4 @@ def virtual_host(host: str, request: Request) -> Request:
     bucket, mark, region = name.rpartition(".s3")
     if not mark or not bucket or (region and not region.startswith((".", "-"))):
         return request
-    return Request(
-        request.method,
-        f"/{bucket}{request.path}",
-        request.query,
-        request.headers,
-        request.body,
-        request.peer,
-    )
+    return replace(request, path=f"/{bucket}{request.path}")

@@ -39,8 +39,8 @@ class Pipeline:
         call: Call | None = None
         codec = service.codec
         try:
-            form = await _form_body(request)
-            call = codec.match(request, form)
+            form = await request.body.read(BODY_BYTES_MAX) if codec.reads_form(request) else None
+            call = codec.match(request, form or b"")
             streams = codec.streams_in(call.operation)
             body = form if form is not None else await _body(request, streams)
             ctx = await self._context(service, request, credential, request_id, body)
@@ -113,13 +113,6 @@ class Pipeline:
         now_s = self._platform.clock.now()
         sigv4.verify(request, credential, issued.secret, now_s, digest)
         return issued.principal
-
-
-async def _form_body(request: Request) -> bytes | None:
-    """The body of a form post, which holds its operation's name; None for any other request."""
-    if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-        return await request.body.read(BODY_BYTES_MAX)
-    return None
 
 
 async def _body(request: Request, streams: bool) -> bytes | Body:
