@@ -5,7 +5,20 @@ the tree on the day it lands. Read first: `resource.py`.
 """
 
 from lambent.kernel.traits.document import Document
-from lambent.kernel.traits.resource import Missing, Resource
+from lambent.kernel.traits.listing import Missing, Paging, filtered_page, listed, select
+from lambent.kernel.traits.resource import Resource, held
+from lambent.kernel.traits.retry import retried
 from lambent.kernel.traits.tagging import Tagging
 
-__all__ = ["Document", "Missing", "Resource", "Tagging"]
+__all__ = [
+    "Document",
+    "Missing",
+    "Paging",
+    "Resource",
+    "Tagging",
+    "filtered_page",
+    "held",
+    "listed",
+    "retried",
+    "select",
+]

@@ -1,43 +1,58 @@
 """A noun with a life: Create, Get, List, Update, Delete from one declaration.
 
 A record is stored under its wire names: the create request, plus what is computed. Outputs are the
-record itself; the wire's serialiser prunes it to the shape. Paging names come from the model's
-paginators unless stated, because those are incomplete.
+record itself, as `shown` dresses it; the wire's serialiser prunes it to the shape, so a private
+member may live in a record. Tags are not in the record but in the one place where all tags are.
+
+A noun that lives in another (a stream in a log group) names it by `parents` and `parent`: creating
+it holds the parent's record in place, so that the parent cannot be deleted at the same time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lambent.base.errors import AwsError
 from lambent.kernel.context import Ctx, Wire
-from lambent.kernel.paging import BadTokenError, page
-from lambent.store.protocol import ABSENT, Change, Conflict, Delete, Put, Record
+from lambent.kernel.traits.listing import (
+    BAD_TOKEN,
+    LIST_MAX,
+    Missing,
+    Paging,
+    filtered_page,
+    listed,
+)
+from lambent.kernel.traits.retry import retried
+from lambent.kernel.traits.tagging import Tagging
+from lambent.store.protocol import ABSENT, Change, Conflict, Delete, Key, Put, Record
 
 if TYPE_CHECKING:
     from lambent.kernel.service import Operation, Service
 
-LIST_MAX = 1000
-"""Items in one page where neither the request nor the declaration says otherwise."""
+__all__ = ["Missing", "Parent", "Resource", "Update", "filtered_page", "held", "key_parts"]
+
+Parent = Callable[[Ctx, Wire], Awaitable[Record]]
+Update = Callable[[Ctx, Wire, Wire], Wire]
+"""The record after an update: (ctx, record, request) -> record. May refuse by raising."""
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """What AWS says when something is not there, or already is: code and a text with `{id}`."""
-
-    code: str
-    text: str
-    status: int | None = None
-
-    def error(self, **names: Any) -> AwsError:
-        """The error, its text filled in."""
-        return AwsError(self.code, self.text.format(**names), status=self.status)
-
-
-async def _nothing(ctx: Ctx, record: Wire) -> tuple[Change, ...]:  # noqa: ARG001
+async def _nothing(ctx: Ctx, request: Wire, record: Wire) -> tuple[Change, ...]:  # noqa: ARG001
     return ()
+
+
+async def _unchanged(ctx: Ctx, operation: str, record: Wire) -> Wire:  # noqa: ARG001
+    return record
+
+
+def key_parts(request: Wire, names: tuple[str, ...], fold: bool) -> tuple[str, ...]:
+    """What `names` are in `request`, as parts of a key."""
+    return tuple(request[name].lower() if fold else request[name] for name in names)
+
+
+def held(parent: Record | None) -> tuple[Change, ...]:
+    """The change that fails if `parent` is changed or deleted before it is applied."""
+    return () if parent is None else (Put(parent.key, parent.value, expect=parent.version),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +62,15 @@ class Resource:
     noun: str
     id: str
     """The request member that names it."""
+    parents: tuple[str, ...] = ()
+    """The request members that name what it lives in, outermost first."""
+    parent: Parent | None = None
+    """The record that it lives in; raises what AWS answers where there is none."""
     missing: Missing
     exists: Missing | None = None
     """None: creating it again answers the one that is there, if the request is the same."""
+    fold: bool = False
+    """Names that differ only in case are the same."""
     create: str = ""
     read: str = ""
     list: str = ""
@@ -61,111 +82,148 @@ class Resource:
     """The list's output member."""
     filter: str = ""
     """The list's request member that items' ids must start with."""
-    paging: tuple[str, str, str, str] | None = None
-    """(input token, output token, limit, more-results flag or ""); None: the model's paginator."""
+    keep: Callable[[Wire, Wire], bool] | None = None
+    """Whether a list shows a record: (request, record)."""
+    paging: Paging | None = None
+    """None: the model's paginator."""
     list_max: int = LIST_MAX
+    list_usual: int = 0
+    """Items in a page when the request does not say; 0: `list_max`."""
+    bad_token: Missing = BAD_TOKEN
     computed: Callable[[Ctx, Wire], Wire] = lambda _ctx, _request: {}
-    """Members that the request does not bring."""
-    updated: Callable[[Ctx, Wire, Wire], Wire] = lambda _ctx, record, request: record | request
-    """The record after an update: (ctx, record, request) -> record."""
-    extra: Callable[[Ctx, Wire], Awaitable[tuple[Change, ...]]] = _nothing
-    """Changes that belong to a create (tags, children), given the new record; may refuse."""
-    removed: Callable[[Ctx, Wire], Awaitable[tuple[Change, ...]]] = _nothing
-    """Changes that belong to a delete, given the record; may refuse by raising."""
+    """Members that the request does not bring; None for those that it brings in vain."""
+    updated: Update = lambda _ctx, record, request: record | request
+    updates: Mapping[str, Update] = field(default_factory=dict)
+    """Further operations that change the record, by name."""
+    extra: Callable[[Ctx, Wire, Wire], Awaitable[tuple[Change, ...]]] = _nothing
+    """Changes that belong to a create: (ctx, request, record); may refuse."""
+    removed: Callable[[Ctx, Wire, Wire], Awaitable[tuple[Change, ...]]] = _nothing
+    """Changes that belong to a delete: (ctx, request, record); may refuse by raising."""
+    shown: Callable[[Ctx, str, Wire], Awaitable[Wire]] = _unchanged
+    """The record as an operation shows it: (ctx, operation, record)."""
+    tagging: Tagging | None = None
+    """Its tags, when the create request may bring some."""
+    arn: str = ""
+    """The record's member with its ARN, by which it is tagged."""
+    tags_shown: bool = False
+    """Whether Create and Get answer with the tags."""
 
-    async def find(self, ctx: Ctx, id: str) -> Record | None:
-        """The stored record, or None."""
-        return await ctx.get(self.noun, id)
+    def key(self, ctx: Ctx, request: Wire) -> Key:
+        """The store key of the one that a request names."""
+        return ctx.key(self.noun, *key_parts(request, (*self.parents, self.id), self.fold))
+
+    async def find(self, ctx: Ctx, request: Wire) -> Record | None:
+        """The record that a request names, or None."""
+        return await ctx.store.get(self.key(ctx, request))
 
     async def fetch(self, ctx: Ctx, request: Wire) -> Record:
-        """The record that a request names. Errors: `missing`."""
-        id = request[self.id]
-        record = await self.find(ctx, id)
-        if record is None:
-            raise self.missing.error(id=id, ctx=ctx)
-        return record
+        """The record that a request names. Errors: `missing`, and what `parent` raises."""
+        record = await self.find(ctx, request)
+        if record is not None:
+            return record
+        if self.parent is not None:
+            await self.parent(ctx, request)
+        raise self.missing.error(**request | {"id": request[self.id], "ctx": ctx})
 
     def serve(self, service: Service) -> Iterator[tuple[str, Operation]]:
         """The named operations."""
-        verbs = {
-            self.create: self._create,
+        verbs: dict[str, Operation] = {
+            self.create: retried(self._create),
             self.read: self._read,
-            self.update: self._update,
-            self.delete: self._delete,
+            self.delete: retried(self._delete),
+            **{
+                name: retried(self._updater(name, update))
+                for name, update in {self.update: self.updated, **self.updates}.items()
+            },
         }
         yield from ((name, verb) for name, verb in verbs.items() if name)
         if self.list:
             yield self.list, self._lister(service)
 
-    def _out(self, record: Wire) -> Wire:
-        return {self.member: record} if self.member else record
+    async def out(self, ctx: Ctx, operation: str, record: Wire) -> Wire:
+        """The answer of `operation` about one record."""
+        shown = await self.shown(ctx, operation, record)
+        tagging = self.tagging if self.tags_shown else None
+        if tagging is not None and operation in (self.create, self.read):
+            tags = await tagging.of(ctx, record[self.arn])
+            shown = shown | ({tagging.tags: tagging.as_wire(tags)} if tags else {})
+        return {self.member: shown} if self.member else shown
+
+    async def insert(self, ctx: Ctx, request: Wire, *more: Change) -> Wire:
+        """Create the record that `request` asks for, together with `more`; returns it.
+
+        Errors: `exists`, what `parent`, `computed` and `extra` raise.
+        """
+        parent = await self.parent(ctx, request) if self.parent is not None else None
+        made = request | self.computed(ctx, request)
+        if self.tagging is not None:
+            made.pop(self.tagging.tags, None)
+        record = {name: value for name, value in made.items() if value is not None}
+        changes = [*await self.extra(ctx, request, record), *held(parent), *more]
+        if self.tagging is not None and (tags := request.get(self.tagging.tags)):
+            changes.append(self.tagging.change(ctx, record[self.arn], self.tagging.accepted(tags)))
+        key = self.key(ctx, request)
+        try:
+            await ctx.commit(Put(key, record, expect=ABSENT), *changes)
+        except Conflict as conflict:
+            if conflict.key != key:
+                raise
+            return await self._existing(ctx, request)
+        return record
+
+    async def _existing(self, ctx: Ctx, request: Wire) -> Wire:
+        old = await self.fetch(ctx, request)
+        same = all(old.value.get(name) == value for name, value in request.items())
+        if self.exists is None and same:
+            return old.value
+        names = request | {"id": request[self.id], "ctx": ctx}
+        raise (self.exists or self.missing).error(**names) from None
 
     async def _create(self, ctx: Ctx, request: Wire) -> Wire:
-        id = request[self.id]
-        record = request | self.computed(ctx, request)
-        extra = await self.extra(ctx, record)
-        try:
-            await ctx.commit(Put(ctx.key(self.noun, id), record, expect=ABSENT), *extra)
-        except Conflict:
-            old = await self.find(ctx, id)
-            same = old is not None and all(old.value.get(name) == request[name] for name in request)
-            if self.exists is None and old is not None and same:
-                return self._out(old.value)
-            raise (self.exists or self.missing).error(id=id, ctx=ctx) from None
-        return self._out(record)
+        return await self.out(ctx, self.create, await self.insert(ctx, request))
 
     async def _read(self, ctx: Ctx, request: Wire) -> Wire:
-        return self._out((await self.fetch(ctx, request)).value)
+        return await self.out(ctx, self.read, (await self.fetch(ctx, request)).value)
 
-    async def _update(self, ctx: Ctx, request: Wire) -> Wire:
-        old = await self.fetch(ctx, request)
-        record = self.updated(ctx, old.value, request)
-        await ctx.commit(Put(old.key, record, expect=old.version))
-        return self._out(record)
+    def _updater(self, operation: str, update: Update) -> Operation:
+        async def change(ctx: Ctx, request: Wire) -> Wire:
+            old = await self.fetch(ctx, request)
+            record = update(ctx, old.value, request)
+            await ctx.commit(Put(old.key, record, expect=old.version))
+            return await self.out(ctx, operation, record)
+
+        return change
 
     async def _delete(self, ctx: Ctx, request: Wire) -> Wire:
         old = await self.fetch(ctx, request)
-        removed = await self.removed(ctx, old.value)
-        await ctx.commit(Delete(old.key, expect=old.version), *removed)
+        changes = [*await self.removed(ctx, request, old.value)]
+        if self.tagging is not None:
+            changes.append(self.tagging.change(ctx, old.value[self.arn], {}))
+        await ctx.commit(Delete(old.key, expect=old.version), *changes)
         return {}
+
+    def _starts(self, request: Wire) -> str:
+        starts: str = request.get(self.filter, "") if self.filter else ""
+        return starts.lower() if self.fold else starts
 
     def _lister(self, service: Service) -> Operation:
         async def list_(ctx: Ctx, request: Wire) -> Wire:
-            token_in, token_out, limit_key, more = self.paging or _paginator(service, self.list)
-            limit = min(request.get(limit_key) or self.list_max, self.list_max)
-            starts = request.get(self.filter, "") if self.filter else ""
-            rows, token = await filtered_page(
-                ctx, ctx.key(self.noun), request.get(token_in), limit, starts
+            if self.parent is not None:
+                await self.parent(ctx, request)
+            paging = self.paging or Paging.of(service, self.list)
+            keep = self.keep
+            rows, token = await listed(
+                ctx,
+                ctx.key(self.noun, *key_parts(request, self.parents, self.fold)),
+                request,
+                paging,
+                most=self.list_max,
+                usual=self.list_usual,
+                starts=self._starts(request),
+                keep=None if keep is None else lambda record: keep(request, record),
+                bad_token=self.bad_token,
             )
-            answer: Wire = {self.items: [row.value for row in rows]}
-            if more:
-                answer[more] = token is not None
-            if token is not None:
-                answer[token_out] = token
-            return answer
+            shown: list[Any] = [await self.shown(ctx, self.list, row.value) for row in rows]
+            return paging.answer(self.items, shown, token)
 
         return list_
-
-
-def _paginator(service: Service, operation: str) -> tuple[str, str, str, str]:
-    names = service.model.paginators[operation]
-    return (
-        names["input_token"],
-        names["output_token"],
-        names["limit_key"],
-        names.get("more_results", ""),
-    )
-
-
-async def filtered_page(
-    ctx: Ctx, prefix: tuple[str, ...], token: str | None, limit: int, starts: str
-) -> tuple[list[Record], str | None]:
-    """A page of the records below `prefix` whose next key part starts with `starts`.
-
-    Errors: AwsError (`InvalidParameterException`) for a token that was not issued for this list.
-    """
-    try:
-        rows, following = await page(ctx.store, prefix, token=token, limit=limit, starts=starts)
-    except BadTokenError:
-        raise AwsError("InvalidParameterException", "The specified nextToken is invalid.") from None
-    return rows, following

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from lambent.base.errors import AwsError
 from lambent.kernel.context import Ctx, Wire
-from lambent.store.protocol import Change, Delete, Put
+from lambent.kernel.traits.listing import Paging
+from lambent.kernel.traits.retry import retried
+from lambent.store.protocol import ABSENT, Change, Delete, Put, Record
 
 if TYPE_CHECKING:
     from lambent.kernel.service import Operation, Service
@@ -22,6 +24,10 @@ NOUN = "Tags"
 TAGS_MAX = 50
 
 Resolve = Callable[[Ctx, Wire], Awaitable[str]]
+
+
+def _anything(keys: list[str]) -> None:
+    """No check."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,19 +46,27 @@ class Tagging:
     keys: str = "TagKeys"
     pairs: bool = False
     """Tags are a list of {Key, Value}; else a map."""
+    paging: Paging | None = None
+    """Where the read operation is paged."""
+    check: Callable[[list[str]], None] = _anything
+    """Refuses keys to be set by raising: reserved ones, the same one twice."""
     too_many: Callable[[], AwsError] = lambda: AwsError(
         "TooManyTagsException", "Number of tags exceeds resource tag limit."
     )
 
     def serve(self, service: Service) -> Iterator[tuple[str, Operation]]:  # noqa: ARG002
         """The named operations."""
-        yield from ((self.tag, self._tag), (self.untag, self._untag), (self.read, self._read))
+        yield self.tag, retried(self._tag)
+        yield self.untag, retried(self._untag)
+        yield self.read, self._read
 
-    def as_map(self, tags: Any) -> dict[str, str]:
-        """Tags as a map, whichever way they came."""
-        if not tags:
-            return {}
-        return {one["Key"]: one.get("Value", "") for one in tags} if self.pairs else dict(tags)
+    def accepted(self, tags: Any) -> dict[str, str]:
+        """Tags of a request as a map. Errors: what `check` raises."""
+        if not self.pairs:
+            self.check(list(tags))
+            return dict(tags)
+        self.check([one["Key"] for one in tags])
+        return {one["Key"]: one.get("Value", "") for one in tags}
 
     def as_wire(self, tags: dict[str, str]) -> Any:
         """Tags as this service spells them."""
@@ -65,26 +79,44 @@ class Tagging:
         record = await ctx.get(NOUN, arn)
         return dict(record.value["tags"]) if record else {}
 
-    def change(self, ctx: Ctx, arn: str, tags: dict[str, str]) -> Change:
+    def change(self, ctx: Ctx, arn: str, tags: dict[str, str], old: Record | None = None) -> Change:
         """The change that makes `tags` all the tags of a resource. Errors: `too_many`."""
         if len(tags) > TAGS_MAX:
             raise self.too_many()
         key = ctx.key(NOUN, arn)
-        return Put(key, {"tags": tags}) if tags else Delete(key)
+        if not tags:
+            return Delete(key, expect=old.version if old else None)
+        return Put(key, {"tags": tags}, expect=old.version if old else None)
 
     async def _tag(self, ctx: Ctx, request: Wire) -> Wire:
         arn = await self.resolve(ctx, request)
-        tags = await self.of(ctx, arn) | self.as_map(request[self.tags])
-        await ctx.commit(self.change(ctx, arn, tags))
+        added = self.accepted(request[self.tags])
+        old = await ctx.get(NOUN, arn)
+        tags = old.value["tags"] | added if old else added
+        change = self.change(ctx, arn, tags, old)
+        if old is None and isinstance(change, Put):
+            change = Put(change.key, change.value, expect=ABSENT)
+        await ctx.commit(change)
         return {}
 
     async def _untag(self, ctx: Ctx, request: Wire) -> Wire:
         arn = await self.resolve(ctx, request)
-        tags = await self.of(ctx, arn)
-        kept = {key: value for key, value in tags.items() if key not in request[self.keys]}
-        await ctx.commit(self.change(ctx, arn, kept))
+        if old := await ctx.get(NOUN, arn):
+            gone = set(request[self.keys])
+            kept = {key: value for key, value in old.value["tags"].items() if key not in gone}
+            await ctx.commit(self.change(ctx, arn, kept, old))
         return {}
 
     async def _read(self, ctx: Ctx, request: Wire) -> Wire:
         arn = await self.resolve(ctx, request)
-        return {self.tags: self.as_wire(await self.of(ctx, arn))}
+        tags = await self.of(ctx, arn)
+        if self.paging is None:
+            return {self.tags: self.as_wire(tags)}
+        names = list(tags)
+        after = request.get(self.paging.token_in)
+        # The token is the last key that was shown; one that is gone starts the list over.
+        start = names.index(after) + 1 if after in tags else 0
+        shown = names[start : start + (request.get(self.paging.limit) or TAGS_MAX)]
+        token = shown[-1] if shown and shown[-1] != names[-1] else None
+        wire = self.as_wire({name: tags[name] for name in shown})
+        return self.paging.answer(self.tags, wire, token)
