@@ -19,7 +19,7 @@ from typing import Any
 from lambent.sandbox.box import Exited, LaunchError
 
 _HERE = Path(__file__).resolve().parent
-PROGRAM = _HERE / "nursery.py"
+PROGRAM = _HERE / "bootstrap" / "nursery.py"
 PYTHON_BOOTSTRAP = _HERE / "bootstrap" / "python.py"
 _MESSAGE_BYTES_MAX = 65_536
 _UNSENT_MAX = 10_000

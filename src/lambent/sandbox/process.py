@@ -165,6 +165,8 @@ class ProcessSandbox:
                 http.attach(ours, _start_frame(spec, environment, argv))
             else:
                 environment.pop("AWS_LAMBDA_RUNTIME_API", None)
+                environment.setdefault("LAMBDA_TASK_ROOT", str(spec.task_root))
+                environment.setdefault("_HANDLER", spec.handler)
                 start = _start_frame(spec, environment, argv)
                 conversation = FramedConversation(ours, start, box.take_output, box.hung_up)
                 box.conversation = conversation
