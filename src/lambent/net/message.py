@@ -18,6 +18,8 @@ class Body(Protocol):
 
     length: int | None
     """Bytes announced by Content-Length; None for chunked transfer."""
+    trailers: dict[str, str]
+    """Fields after a chunked body, by lower-case name; complete once the body has been read."""
 
     async def read(self, limit_bytes: int) -> bytes:
         """The whole body; BodyTooLarge beyond the limit, BodyTruncated when it breaks off.
@@ -30,11 +32,14 @@ class Body(Protocol):
 
 
 class BytesBody:
-    """A body that is already here (tests, in-process calls)."""
+    """A body that is already here (tests, in-process calls, requests without one)."""
+
+    __slots__ = ("_data", "length", "trailers")
 
     def __init__(self, data: bytes = b"") -> None:
         self._data = data
         self.length: int | None = len(data)
+        self.trailers: dict[str, str] = {}
 
     async def read(self, limit_bytes: int) -> bytes:
         """The whole body."""
@@ -54,6 +59,7 @@ class Request:
 
     `path` and `query` are as they came, still percent-encoded, without the `?`. `headers` maps
     lower-case names to values decoded as latin-1; repeated headers are joined with `,`.
+    `peer` is the client's IP address, empty for a unix socket.
     """
 
     method: str
@@ -69,8 +75,10 @@ class Response:
     """One HTTP response.
 
     `headers` keep their case and order and may repeat. `body` is bytes, or an iterator that is
-    streamed: with Content-Length when `length` says how much, chunked otherwise.
-    Content-Length, Date and Connection are added by the server.
+    streamed: with Content-Length when `length` says how much, chunked otherwise. An answer to HEAD
+    says by `length` what a GET would carry.
+    Content-Length, Transfer-Encoding, Date and Connection are the server's own: they are added by
+    it, and dropped from `headers`.
     """
 
     status: int
