@@ -23,7 +23,7 @@ def _refuse(*_args: object) -> Wire:
     raise Unparsable("The CBOR body carries a tag that the protocol does not use")
 
 
-_SEMANTIC = {tag: _refuse for tag in _KNOWN_TAGS} | {1: lambda decoder: decoder.decode()}
+_SEMANTIC = {tag: _refuse for tag in _KNOWN_TAGS} | {1: lambda value, _immutable: value}
 
 
 def decode(data: bytes) -> Wire:

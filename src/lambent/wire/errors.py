@@ -15,7 +15,7 @@ from lambent.net import Response
 from lambent.wire import cbor, json, rest, xml
 from lambent.wire.model import Member, ServiceModel, Shape
 from lambent.wire.protocols import XML_DECLARATION, content_headers
-from lambent.wire.values import Wire
+from lambent.wire.values import Wire, format_blob
 
 _STATUS = {
     "ExpiredToken": 403,
@@ -141,7 +141,7 @@ class ErrorWriter:
         known = self._cbor if in_cbor else self._json
         found = known.get(shape.name)
         if found is None:
-            members = rest.body_members(shape.members.values())
+            members = rest.answer_members(shape.members.values())
             made = cbor.body_writer(members) if in_cbor else json.body_writer(members)
             found = known[shape.name] = made
         return found
@@ -194,7 +194,7 @@ class ErrorWriter:
         if shape is not None and error.fields:
             write = self._xml.get(shape.name)
             if write is None:
-                members = rest.body_members(modelled.values())
+                members = rest.answer_members(modelled.values())
                 write = self._xml[shape.name] = xml.XmlWriters().children(members)
             write(out, error.fields)
         if self._model.dropped.bare_errors:
@@ -233,4 +233,4 @@ def message_member(error: AwsError, shape: Shape | None) -> str:
 
 def host_id(request_id: str) -> str:
     """S3's second request id: opaque, and the same for the same request."""
-    return rest.format_blob(request_id.encode() * 2)
+    return format_blob(request_id.encode() * 2)

@@ -119,12 +119,17 @@ class Member:
     @property
     def location_name(self) -> str:
         """The modelled wire name; empty when the model gives none."""
-        return self.ref.location_name or self.shape.raw.location_name
+        return self.ref.location_name
 
     @property
     def wire_name(self) -> str:
         """The wire name, which is the member's own name unless the model gives another."""
         return self.location_name or self.name
+
+    @property
+    def root_name(self) -> str:
+        """The name of an XML document that carries this member alone."""
+        return self.ref.location_name or self.shape.raw.location_name or self.shape.name
 
     @property
     def timestamp_format(self) -> str:

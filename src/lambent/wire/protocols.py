@@ -49,6 +49,7 @@ class JsonFormat:
     """JSON bodies for the rest bindings."""
 
     content_type = "application/json"
+    empty_body = True
 
     def body_reader(self, operation: Operation) -> Callable[[bytes], dict[str, Wire]]:
         """The members that the body carries."""
@@ -62,7 +63,7 @@ class JsonFormat:
     def body_writer(self, operation: Operation) -> Callable[[Mapping[str, Wire]], bytes]:
         """The members that the body carries."""
         assert operation.output_shape is not None
-        members = rest.body_members(operation.output_shape.members.values())
+        members = rest.answer_members(operation.output_shape.members.values())
         write = json.body_writer(members)
         return lambda result: json.encode(write(result))
 
@@ -76,6 +77,7 @@ class XmlFormat:
     """XML bodies for the rest bindings."""
 
     content_type = "application/xml"
+    empty_body = False
 
     def __init__(self, model: ServiceModel) -> None:
         self._model = model
@@ -97,8 +99,8 @@ class XmlFormat:
         output = operation.output
         assert output is not None
         dropped = self._model.dropped
-        root = dropped.xml_roots.get(output.shape.name) or output.wire_name or output.shape.name
-        members = rest.body_members(output.shape.members.values())
+        root = dropped.xml_roots.get(output.shape.name) or output.root_name
+        members = rest.answer_members(output.shape.members.values())
         opening = f"<{root}{self._namespace(output)}"
         if output.shape.name in dropped.unwrapped:
             return _unwrapped(members[0].name, f"{XML_DECLARATION}{opening}>", f"</{root}>")
@@ -128,10 +130,7 @@ class XmlFormat:
 
     def payload_writer(self, member: Member) -> Callable[[Wire], bytes]:
         """A body that is one value, in a root named after the member or its shape."""
-        root = member.location_name or member.shape.name
-        if member.xml_namespace is None and self._model.xml_namespace:
-            root = f"{root}"
-        write = xml.XmlWriters().element(member, root)
+        write = xml.XmlWriters().element(member, member.root_name)
 
         def body(value: Wire) -> bytes:
             out = [XML_DECLARATION]
@@ -172,9 +171,12 @@ def _query_serialize(model: ServiceModel, operation: Operation) -> Serialize:
     end = f"</RequestId></ResponseMetadata></{name}Response>"
 
     def element_name(member: Member) -> str:
-        if member.flattened and member.name in renames:
-            return renames[member.name]
-        return xml.element_name(member)
+        # A JSON service that once spoke this protocol names flattened entries by their element.
+        if renames and member.flattened:
+            if member.shape.type == "list" and member.shape.member.location_name:
+                return member.shape.member.location_name
+            return renames.get(member.name, member.wire_name)
+        return member.wire_name
 
     write = None
     if output:

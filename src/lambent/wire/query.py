@@ -109,10 +109,8 @@ class FormReaders:
 
     def _names(self, member: Member) -> Iterator[str]:
         if self._ec2:
-            name = member.wire_name
-            yield member.ref.query_name or (
-                name[0].upper() + name[1:] if member.location_name else name
-            )
+            name = member.ref.query_name or member.wire_name
+            yield name if member.ref.query_name else name[0].upper() + name[1:]
             return
         if member.shape.type in ("list", "map") and member.flattened:
             if member.shape.type == "list" and member.shape.member.location_name:

@@ -40,6 +40,8 @@ class BodyFormat(Protocol):
     """How structures become bodies: JSON or XML."""
 
     content_type: str
+    empty_body: bool
+    """Whether an output without members in the body still has one (`{}`)."""
 
     def body_reader(self, operation: Operation) -> Callable[[bytes], dict[str, Wire]]:
         """Compile the reading of the input members that no header, label or query carries."""
@@ -54,9 +56,17 @@ class BodyFormat(Protocol):
         """Compile the writing of a body that is one member."""
 
 
+_IN_HEAD = frozenset({"header", "headers", "statusCode"})
+
+
 def body_members(members: Iterable[Member]) -> list[Member]:
-    """The members that the body carries."""
+    """The input members that the body carries."""
     return [m for m in members if not m.location and not m.shape.raw.eventstream]
+
+
+def answer_members(members: Iterable[Member]) -> list[Member]:
+    """The output members that the body carries: labels and queries mean nothing there."""
+    return [m for m in members if m.location not in _IN_HEAD and not m.shape.raw.eventstream]
 
 
 # --- requests ------------------------------------------------------------------------------------
@@ -119,17 +129,14 @@ def _bindings(members: Iterable[Member]) -> _Bindings:
 
 
 def _read_query(bound: _Bindings, values: Mapping[str, list[str]], found: dict[str, Wire]) -> None:
-    rest = {}
     for key, texts in values.items():
         entry = bound.query.get(key)
         if entry is not None:
             found[entry[0]] = entry[1](texts)
-        else:
-            rest[key] = texts
     member = bound.query_map
-    if member is not None and rest:
+    if member is not None:
         lists = member.shape.value.shape.type == "list"
-        found[member.name] = {key: texts if lists else texts[0] for key, texts in rest.items()}
+        found[member.name] = {key: texts if lists else texts[0] for key, texts in values.items()}
 
 
 def _query_reader(member: Member) -> Callable[[list[str]], Wire]:
@@ -318,7 +325,7 @@ def _body_serializer(
     assert shape is not None
     payload = shape.payload
     if payload is None:
-        if not body_members(shape.members.values()):
+        if not (body_format.empty_body or answer_members(shape.members.values())):
             return lambda _response, _result: None
         return _members_serializer(operation, body_format)
     if payload.shape.raw.eventstream:

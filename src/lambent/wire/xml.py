@@ -8,6 +8,7 @@ Source: https://smithy.io/2.0/aws/protocols/aws-restxml-protocol.html
 """
 
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Protocol
 from xml.parsers import expat
 
@@ -116,13 +117,6 @@ def reader(member: Member, known: dict[str, Callable[[Node], dict[str, Wire]]]) 
     return lambda nodes: convert(nodes[0].text.strip())
 
 
-def element_name(member: Member) -> str:
-    """The name of the element(s) that carry a member."""
-    if member.shape.type == "list" and member.flattened and member.shape.member.location_name:
-        return member.location_name or member.shape.member.location_name
-    return member.wire_name
-
-
 def _structure_reader(
     members: Iterable[Member], known: dict[str, Callable[[Node], dict[str, Wire]]], name: str
 ) -> Callable[[Node], dict[str, Wire]]:
@@ -150,8 +144,7 @@ def _structure_reader(
         if member.ref.xml_attribute:
             attributes[member.wire_name] = member.name
         else:
-            convert = reader(member, known)
-            elements[element_name(member)] = (member.name, convert)
+            elements[member.wire_name] = (member.name, reader(member, known))
     return read
 
 
@@ -197,10 +190,10 @@ def escape(text: str) -> str:
 
 
 class XmlWriters:
-    """Compiles writers; `ec2` names members by that protocol, `rename` by an older model's."""
+    """Compiles writers; `name_of` names the elements of a structure's members."""
 
-    def __init__(self, rename: Callable[[Member], str] = element_name) -> None:
-        self._rename = rename
+    def __init__(self, name_of: Callable[[Member], str] = attrgetter("wire_name")) -> None:
+        self._name_of = name_of
         self._known: dict[str, Write] = {}
 
     def children(self, members: Iterable[Member]) -> Write:
@@ -231,7 +224,7 @@ class XmlWriters:
         if name:
             self._known[name] = write
         for member in members:
-            table[member.name] = self.element(member, self._rename(member))
+            table[member.name] = self.element(member, self._name_of(member))
         return write
 
     def _structure(self, member: Member, tag: str, namespace: str) -> Write:
