@@ -15,7 +15,9 @@ from pathlib import Path
 
 from lambent.base.config import environment
 from lambent.cli.errors import CommandError
+from lambent.sandbox.box import Interpreter
 from lambent.sandbox.runtimes import Runtimes
+from lambent.services.lambda_.configuration import CURRENT_RUNTIMES, NEWER_RUNTIMES
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip can hold."""
@@ -113,21 +115,32 @@ def infer_runtime(handler: str, sources: Mapping[str, bytes]) -> str:
     """The newest runtime of the handler's language that this machine has an interpreter for."""
     stem = handler.rpartition(".")[0].replace("\\", "/")
     if f"{stem.replace('.', '/')}.py" in sources:
-        newest = _newest("python")
-        return f"python{newest[0]}.{newest[1]}" if newest else PYTHON_FALLBACK
+        return _newest("python") or PYTHON_FALLBACK
     if any(f"{stem}{suffix}" in sources for suffix in JAVASCRIPT_SUFFIXES):
-        newest = _newest("nodejs")
-        return f"nodejs{newest[0]}.x" if newest else NODE_FALLBACK
+        return _newest("nodejs") or NODE_FALLBACK
     if BOOTSTRAP in sources:
         return PROVIDED
     raise CommandError(f"no file for the handler {handler!r}: name the runtime with --runtime", 2)
 
 
-def _newest(language: str) -> tuple[int, ...]:
-    found = Runtimes(
+def _newest(language: str) -> str:
+    """The newest runtime id of AWS's that an interpreter here runs exactly; "" if there is none."""
+    here = Runtimes(
         home=Path.home(), search_path=environment().get("PATH", ""), as_other_user=False
     ).interpreters()
-    return max((one.version for one in found if one.language == language), default=())
+    ids = [
+        (found.version, id)
+        for found in here
+        for id in (*CURRENT_RUNTIMES, *NEWER_RUNTIMES)
+        if found.language == language and id == _runtime_id(found)
+    ]
+    return max(ids, default=((), ""))[1]
+
+
+def _runtime_id(found: Interpreter) -> str:
+    if found.language == "python":
+        return f"python{found.version[0]}.{found.version[1]}"
+    return f"{found.language}{found.version[0]}.x"
 
 
 def _function_name(path: Path) -> str:

@@ -11,7 +11,7 @@ import uvloop
 
 from lambent.base import log
 from lambent.base.clock import Clock, RealClock, VirtualClock, monotonic
-from lambent.base.config import OPTIONS, Settings, load
+from lambent.base.config import OPTIONS, Settings, environment, load
 from lambent.base.errors import StartupError
 from lambent.base.ids import RandomIds
 from lambent.base.limits import DRAIN_S_MAX
@@ -43,7 +43,12 @@ class Server:
         """Open everything and listen. Errors: StartupError."""
         store = await open_store(settings.data)
         try:
-            sandbox = await open_sandbox(settings.isolation, settings.data)
+            sandbox = open_sandbox(
+                settings.isolation,
+                home=Path.home(),
+                search_path=environment().get("PATH", ""),
+                strict_runtimes=settings.strict_runtimes,
+            )
             clock: Clock = VirtualClock() if settings.virtual_clock else RealClock()
             platform = Platform(
                 registry=Registry(SERVICES),
