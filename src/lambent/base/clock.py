@@ -47,6 +47,11 @@ def monotonic() -> float:
     return time.monotonic()
 
 
+def wall_ms() -> int:
+    """Real milliseconds since the epoch: for deadlines that user code compares with its own clock."""
+    return int(time.time() * 1000)  # noqa: TID251 - user code lives in real time
+
+
 class RealClock:
     """The machine's clock, with timers on the running event loop."""
 

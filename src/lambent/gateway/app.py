@@ -6,7 +6,7 @@ from lambent.gateway.routing import route
 from lambent.kernel import Platform
 from lambent.kernel.pipeline import Pipeline
 from lambent.net.message import Request, Response
-from lambent.wire import unrouted_error
+from lambent.wire import Codec, ServiceModel, sigv4
 
 CONTROL = ("/_lambent", "/_localstack")
 
@@ -26,5 +26,15 @@ class Gateway:
         try:
             found = await route(self._platform.registry, request)
         except AwsError as error:
-            return unrouted_error(error, request, self._platform.ids.uuid())
+            return self._unrouted(error, request)
         return await self._pipeline.serve(found.service, found.request, found.credential)
+
+    def _unrouted(self, error: AwsError, request: Request) -> Response:
+        """An error in the protocol of a service that is not served, as far as botocore knows it."""
+        request_id = self._platform.ids.uuid()
+        try:
+            credential = sigv4.parse_credential(request)
+            model = ServiceModel.load(credential.service if credential else "sts")
+        except (AwsError, LookupError):
+            model = ServiceModel.load("sts")
+        return Codec(model).serialize_error(error, None, request, request_id)

@@ -16,17 +16,12 @@ from lambent.base.clock import VirtualClock
 from lambent.base.durations import duration_s
 from lambent.base.errors import AwsError
 from lambent.kernel import Platform
+from lambent.kernel.answers import json_response
 from lambent.net.message import Request, Response
 
 BODY_BYTES_MAX = 1_000_000
 
 Handler = Callable[[Request], Awaitable[Response]]
-
-
-def json_response(value: Any, status: int = 200) -> Response:
-    """A JSON answer."""
-    body = msgspec.json.encode(value)
-    return Response(status, [("Content-Type", "application/json")], body)
 
 
 def refusal(status: int, code: str, message: str) -> Response:

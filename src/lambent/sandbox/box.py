@@ -105,7 +105,7 @@ SIGNAL_WORDS: Mapping[int, str] = {
 }  # fmt: skip - Go's syscall names, as AWS prints them
 
 
-class BoxGone(Exception):
+class BoxGone(Exception):  # noqa: N818 - a state that is reported, not a mistake
     """The runtime exited while it was being waited for."""
 
     def __init__(self, exited: Exited) -> None:
@@ -117,7 +117,7 @@ class LaunchError(Exception):
     """The environment could not be started; the text names the reason."""
 
 
-class InvalidEntrypoint(LaunchError):
+class InvalidEntrypointError(LaunchError):
     """A provided runtime has no executable bootstrap: `Runtime.InvalidEntrypoint`.
 
     The text is AWS's, to be told after `RequestId: <id> Error: `.
@@ -149,13 +149,23 @@ class Box(Protocol):
         """Peak memory of the environment so far, MiB rounded up."""
 
     async def close(self, *, grace_s: float = 0.0) -> Exited:
-        """End all its processes (SIGTERM first if there is grace), remove what it left. Idempotent."""
+        """End all its processes (SIGTERM first if there is grace), remove what it left.
+
+        Idempotent.
+        """
 
 
 class Sandbox(Protocol):
     """One isolation level on this machine."""
 
     name: str
+
+    @property
+    def code_root(self) -> Path:
+        """Where to unpack code so that environments can reach it: one folder per package below."""
+
+    def resolve(self, runtime: str) -> "Resolution":
+        """How a runtime id is run here. Errors: LookupError with the reason."""
 
     async def launch(self, spec: Spec) -> Box:
         """Start an environment; returns when its process exists. Errors: LaunchError."""

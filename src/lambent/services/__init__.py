@@ -5,5 +5,6 @@ Read first: any small one (`sts`), then `lambda_`, the heart.
 """
 
 from lambent.kernel import Service
+from lambent.services import lambda_
 
-SERVICES: tuple[Service, ...] = ()
+SERVICES: tuple[Service, ...] = (lambda_.SERVICE,)

@@ -1,0 +1,231 @@
+"""One execution environment: init -> idle <-> busy -> gone, around one box of the sandbox.
+
+Times here are real: they are what user code lives through. An init that fails is done again inside
+the first invocation, under the function's timeout; a timeout or a crash ends the environment.
+Source: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
+"""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from lambent.base.clock import monotonic
+from lambent.kernel import Ctx, Wire
+from lambent.kernel.identity import Issued
+from lambent.sandbox.box import (
+    Answer,
+    Box,
+    BoxGone,
+    Exited,
+    InvalidEntrypointError,
+    Invocation,
+    Sandbox,
+    Spec,
+)
+from lambent.services.lambda_ import limits
+from lambent.services.lambda_.reporting import LogStream, Report
+from lambent.services.lambda_.variables import variables
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an invocation answers. `error` is the X-Amz-Function-Error header, or empty."""
+
+    payload: bytes
+    error: str
+    log_tail: str
+    executed_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why there is no answer: AWS's error type and text, or the runtime's own error object."""
+
+    error_type: str
+    message: str = ""
+    body: bytes = b""
+
+    @property
+    def status(self) -> str:
+        """As REPORT prints it."""
+        return "timeout" if self.error_type == "Sandbox.Timedout" else "error"
+
+    def payload(self, request_id: str) -> bytes:
+        """The error object that the caller gets."""
+        if self.body:
+            return self.body
+        # A process that was killed for its memory is, to the caller, one that exited.
+        kind = self.error_type.replace("Runtime.OutOfMemory", "Runtime.ExitError")
+        return _error(kind, f"RequestId: {request_id} Error: {self.message}")
+
+    @classmethod
+    def timed_out(cls, timeout_s: float) -> "Failure":
+        """The function's timeout passed."""
+        return cls("Sandbox.Timedout", f"Task timed out after {timeout_s:.2f} seconds")
+
+    @classmethod
+    def exited(cls, exited: Exited) -> "Failure":
+        """The runtime ended by itself, or was killed for its memory."""
+        how = f"with error: {exited}" if str(exited) else "without providing a reason"
+        kind = "Runtime.OutOfMemory" if exited.out_of_memory else "Runtime.ExitError"
+        return cls(kind, f"Runtime exited {how}")
+
+
+class Environment:
+    """An execution environment bound to one function version's code and configuration."""
+
+    def __init__(
+        self, ctx: Ctx, sandbox: Sandbox, record: Wire, code: Path, credentials: Issued
+    ) -> None:
+        self.id = ctx.platform.ids.hex(32)
+        self.record = record
+        self.credentials = credentials
+        self.state = "init"
+        self.began_s = monotonic()
+        self.invocations = 0
+        self.box: Box | None = None
+        self._log = LogStream(ctx, record)
+        self._sandbox = sandbox
+        self._init_ms: float | None = None
+        self._init_failed = False
+        self._timeout_s = float(record["Timeout"])
+        self._spec = Spec(
+            id=self.id,
+            runtime=record["Runtime"],
+            handler=record["Handler"],
+            task_root=code,
+            layers_root=None,
+            environment=variables(ctx, record, credentials, self._log.name),
+            memory_mib=record["MemorySize"],
+            tmp_mib=record["EphemeralStorage"]["Size"],
+            init_timeout_s=limits.INIT_S_MAX,
+            on_output=self._log.output,
+        )
+
+    def note(self, text: str) -> None:
+        """A remark of the platform's in the function's log."""
+        self._log.output(text.encode())
+
+    async def init(self) -> None:
+        """The init phase. A failure is logged and remembered: the first invocation repeats it.
+
+        Errors: LaunchError.
+        """
+        arn = self.record["RuntimeVersionConfig"]["RuntimeVersionArn"]
+        self._log.init_start(_runtime_version(self.record["Runtime"]), arn)
+        began_s = monotonic()
+        failure = await self._launch("init", limits.INIT_S_MAX)
+        if failure is None:
+            self._init_ms = (monotonic() - began_s) * 1000
+        self._init_failed = failure is not None
+        self.state = "idle"
+
+    async def invoke(self, invocation: Invocation) -> Outcome:
+        """Run one event. After it, `state` is `idle`, or `gone` if this environment is spent.
+
+        Errors: LaunchError.
+        """
+        self.state = "busy"
+        self.invocations += 1
+        self._log.start(invocation.request_id)
+        began_s = monotonic()
+        result = await self._run(invocation)
+        duration_ms = (monotonic() - began_s) * 1000
+        report = Report(
+            invocation.request_id,
+            duration_ms,
+            self.record["MemorySize"],
+            self.box.memory_used_mib() if self.box else 0,
+            self._init_ms,
+        )
+        self._init_ms = None
+        if isinstance(result, Failure):
+            return await self._failed(result, report)
+        self.state = "idle"
+        return self._answered(result, report)
+
+    async def close(self) -> None:
+        """Shut the environment down; it is gone afterwards."""
+        self.state = "gone"
+        if self.box is not None:
+            await self.box.close()
+        self._log.flush()
+
+    async def _run(self, invocation: Invocation) -> Answer | Failure:
+        left_s = self._timeout_s
+        if self._init_failed:
+            self._init_failed = False
+            began_s = monotonic()
+            failure = await self._launch("invoke", self._timeout_s)
+            if failure is not None:
+                return failure
+            left_s -= monotonic() - began_s
+        assert self.box is not None
+        try:
+            async with asyncio.timeout(left_s):
+                return await self.box.invoke(invocation)
+        except TimeoutError:
+            return Failure.timed_out(self._timeout_s)
+        except BoxGone as gone:
+            return Failure.exited(gone.exited)
+
+    async def _launch(self, phase: str, timeout_s: float) -> Failure | None:
+        """Start a box and wait until its runtime is ready; log why if it is not."""
+        if self.box is not None:
+            await self.box.close()
+            self.box = None
+        began_s = monotonic()
+        failure = None
+        try:
+            async with asyncio.timeout(timeout_s):
+                self.box = await self._sandbox.launch(self._spec)
+                if error := await self.box.ready():
+                    failure = Failure(error.error_type, body=error.payload)
+        except TimeoutError:
+            failure = Failure.timed_out(timeout_s)
+        except BoxGone as gone:
+            failure = Failure.exited(gone.exited)
+        except InvalidEntrypointError as error:
+            failure = Failure("Runtime.InvalidEntrypoint", str(error))
+        if failure is not None:
+            took_ms = (monotonic() - began_s) * 1000
+            self._log.init_report(took_ms, phase, failure.status, failure.error_type)
+            if self.box is not None:
+                await self.box.close()
+        return failure
+
+    async def _failed(self, failure: Failure, report: Report) -> Outcome:
+        report.status = failure.status
+        note = ""
+        if failure.status == "timeout":
+            note = f"{report.request_id} {failure.message}"
+            report.duration_ms = self._timeout_s * 1000
+        else:
+            report.error_type = failure.error_type
+        await self.close()
+        payload = failure.payload(report.request_id)
+        return Outcome(payload, "Unhandled", self._log.end(report, note), self.record["Version"])
+
+    def _answered(self, answer: Answer, report: Report) -> Outcome:
+        payload, error = answer.payload, "Unhandled" if answer.error_type else ""
+        if len(payload) > limits.RESPONSE_BYTES_MAX:
+            message = (
+                "Response payload size exceeded maximum allowed payload size "
+                f"({limits.RESPONSE_BYTES_MAX} bytes)."
+            )
+            payload, error = _error("Function.ResponseSizeTooLarge", message), "Unhandled"
+        return Outcome(payload, error, self._log.end(report), self.record["Version"])
+
+
+def _error(kind: str, message: str) -> bytes:
+    return json.dumps({"errorMessage": message, "errorType": kind}).encode()
+
+
+def _runtime_version(runtime: str) -> str:
+    """`python:3.12.v1`, as INIT_START prints it; `provided.al2023` stays as it is."""
+    for language in ("python", "nodejs"):
+        if runtime.startswith(language):
+            version = runtime.removeprefix(language).removesuffix(".x")
+            return f"{language}:{version}.v1"
+    return runtime.replace(".", ":", 1)
