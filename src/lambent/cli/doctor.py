@@ -154,9 +154,7 @@ async def _function(sandbox: ProcessSandbox) -> Finding:
     if answer != b'{"asked": 1}':
         return Finding(section, name, BAD, f"a {runtime} function answered {answer[:200]!r}")
     took_ms = (monotonic() - began_s) * 1000
-    return Finding(
-        section, name, GOOD, f"a {runtime} function ran, {took_ms:.0f} ms with its start"
-    )
+    return Finding(section, name, GOOD, f"a {runtime} function answered within {took_ms:.0f} ms")
 
 
 async def _answer(sandbox: ProcessSandbox, runtime: str, folder: Path) -> bytes:

@@ -62,8 +62,9 @@ def page(service: Service) -> str:
     lines = [
         f"# {title(service)}",
         "",
-        f"{len(served)} of {len(table)} operations are served; any other answers 501 `NotImplemented`.",
-        "Written by `make docs` from the registry; `GET /_lambent/support` tells the same at run time.",
+        f"{len(served)} of {len(table)} operations are served; others answer 501 `NotImplemented`.",
+        "Written by `make docs` from the registry; a running server tells the same at",
+        "`GET /_lambent/support`.",
         "",
         "| operation | served by | tests |",
         "|---|---|---|",
