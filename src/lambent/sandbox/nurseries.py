@@ -84,7 +84,7 @@ class Nursery:
         self._send({"op": "kill", "box": box, "signal": number, "final": False}, [])
 
     async def kill(self, box: int) -> None:
-        """SIGKILL everything of an environment; returns when that has been done and it is forgotten."""
+        """SIGKILL everything of an environment; returns when it has been done."""
         child = self._children.get(box)
         if child is None or not self.alive:
             return

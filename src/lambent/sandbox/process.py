@@ -23,7 +23,7 @@ from typing import Any
 from lambent.base.tasks import Tasks
 from lambent.sandbox.box import (
     Interpreter,
-    InvalidEntrypoint,
+    InvalidEntrypointError,
     LaunchError,
     Probe,
     Resolution,
@@ -40,7 +40,7 @@ from lambent.sandbox.folders import Folders, Identities
 from lambent.sandbox.memory import MIB, MemoryWatch
 from lambent.sandbox.nurseries import Child, Nursery, server_python
 from lambent.sandbox.process_box import ProcessBox
-from lambent.sandbox.runtimes import Runtimes, UnknownRuntime, can_mount, reachable
+from lambent.sandbox.runtimes import Runtimes, UnknownRuntimeError, can_mount, reachable
 
 _DATA_SLACK_BYTES = 1 << 30  # stacks and reserves that are never touched; the watch is the ceiling
 _NEW_SPACE_PERCENT, _OLD_SPACE_PERCENT = 5, 90  # of memory, as AWS starts Node.js
@@ -98,7 +98,7 @@ class ProcessSandbox:
         return self.folders.code
 
     def resolve(self, runtime: str) -> Resolution:
-        """How a runtime id is run here. Errors: UnknownRuntime."""
+        """How a runtime id is run here. Errors: UnknownRuntimeError."""
         return self.runtimes.resolve(runtime, strict=self._strict)
 
     def probe(self) -> Probe:
@@ -116,13 +116,13 @@ class ProcessSandbox:
     async def launch(self, spec: Spec) -> ProcessBox:
         """Start an environment; returns when its process exists.
 
-        Errors: LaunchError; InvalidEntrypoint when a provided runtime has no bootstrap.
+        Errors: LaunchError; InvalidEntrypointError when a provided runtime has no bootstrap.
         """
         if self._closed:
             raise LaunchError("the sandbox is closed")
         try:
             resolution = self.resolve(spec.runtime)
-        except UnknownRuntime as error:
+        except UnknownRuntimeError as error:
             raise LaunchError(str(error)) from error
         groups = self._admit(spec)
         self._count += 1
@@ -263,7 +263,9 @@ def _entrypoint(spec: Spec) -> Path:
     for folder in (spec.task_root, spec.layers_root):
         if folder is not None and os.access(folder / "bootstrap", os.X_OK):
             return folder / "bootstrap"
-    raise InvalidEntrypoint(f"Couldn't find valid bootstrap(s): [{' '.join(ENTRYPOINTS_SHOWN)}]")
+    raise InvalidEntrypointError(
+        f"Couldn't find valid bootstrap(s): [{' '.join(ENTRYPOINTS_SHOWN)}]"
+    )
 
 
 def _real(path: str, real: Mapping[str, str]) -> str:

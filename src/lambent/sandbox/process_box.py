@@ -3,19 +3,27 @@
 import asyncio
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from lambent.base.tasks import Tasks
 from lambent.sandbox.box import Answer, BoxGone, Exited, InitError, Invocation, Spec
 from lambent.sandbox.conversation import Conversation
 from lambent.sandbox.folders import remove
-from lambent.sandbox.memory import MIB, peak_bytes
+from lambent.sandbox.memory import MIB, MemoryWatch, peak_bytes
 from lambent.sandbox.nurseries import Nursery
 from lambent.sandbox.output import Output
 
-if TYPE_CHECKING:
-    from lambent.sandbox.process import ProcessSandbox
-
 _SIGKILL, _SIGTERM = 9, 15
+
+
+class Owner(Protocol):
+    """What a box needs of its sandbox."""
+
+    tasks: Tasks
+    watch: MemoryWatch
+
+    def forget(self, box: "ProcessBox") -> None:
+        """The box has been closed."""
 
 
 class ProcessBox:
@@ -25,7 +33,7 @@ class ProcessBox:
     were taken in; the uid is given back only after everything that ran under it was killed.
     """
 
-    def __init__(self, sandbox: "ProcessSandbox", number: int, spec: Spec, uid: int | None) -> None:
+    def __init__(self, sandbox: Owner, number: int, spec: Spec, uid: int | None) -> None:
         self.id = spec.id
         self.pid = 0
         self.number, self.uid = number, uid

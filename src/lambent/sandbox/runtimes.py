@@ -44,7 +44,7 @@ _NODE_FOLDERS = (
 _NODE_HEADERS = "include/node/node_version.h"
 
 
-class UnknownRuntime(ValueError):
+class UnknownRuntimeError(ValueError):
     """No interpreter here runs this runtime id; the text says which ones were found."""
 
 
@@ -73,14 +73,14 @@ class Runtimes:
     def resolve(self, runtime: str, *, strict: bool = False) -> Resolution:
         """How `runtime` is run here.
 
-        Errors: UnknownRuntime when the id is unknown, nothing of its language was found, or
+        Errors: UnknownRuntimeError when the id is unknown, nothing of its language was found, or
         `strict` is set and the version is not here.
         """
         if runtime.startswith("provided"):
             return Resolution(runtime, None)
         parsed = _RUNTIME.fullmatch(runtime)
         if parsed is None:
-            raise UnknownRuntime(f"runtime {runtime} is not known to this server")
+            raise UnknownRuntimeError(f"runtime {runtime} is not known to this server")
         language = parsed[1] or parsed[4]
         wanted = tuple(int(n) for n in (parsed.group(2, 3) if parsed[1] else parsed.group(5)))
         candidates = [i for i in self.interpreters() if i.language == language]
@@ -89,7 +89,7 @@ class Runtimes:
                 return Resolution(runtime, found)
         here = ", ".join(_name(i) for i in candidates) or "none"
         if strict or not candidates:
-            raise UnknownRuntime(
+            raise UnknownRuntimeError(
                 f"no interpreter for {runtime} on this machine (found for {language}: {here})"
             )
         nearest = min(candidates, key=lambda i: _distance(i.version, wanted))

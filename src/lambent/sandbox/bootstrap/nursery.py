@@ -5,7 +5,8 @@ request that the server sends over a unix SOCK_SEQPACKET socket (one JSON messag
 descriptors beside it). Standard library only, Python 3.8 and later: it is never imported by the
 server, only named to an interpreter.
 
-Messages in: `launch {box, ids, limits}` + [output pipe, control channel]; `kill {box, signal, final}`.
+Messages in: `launch {box, ids, limits}` + [output pipe, control channel], and
+`kill {box, signal, final}`.
 Messages out: `{launched, pid}`, `{failed, text}`, `{exited, status, rss_kib}`,
 `{killed}` (after a final kill), `{unusable}`.
 
@@ -15,8 +16,12 @@ A pid is signalled only between fork and wait, so it can never name another proc
 server goes away (end of file), everything started here is killed.
 """
 
+from __future__ import annotations  # Python 3.8
+
+import contextlib
 import ctypes
 import gc
+import importlib.util
 import json
 import os
 import resource
@@ -25,6 +30,7 @@ import signal
 import socket
 import struct
 import sys
+from typing import Any, Iterable
 
 HEADER = struct.Struct(">BxHII")  # type, meta length, payload length, sequence: see channel.py
 START, LAUNCH_FAILED = 1, 21
@@ -38,20 +44,22 @@ MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_SLAVE = 1, 32, 4096, 16384, 1 << 19
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def prctl(option, value):
+def prctl(option: int, value: int) -> None:
     """prctl(2) with one argument; OSError on failure."""
     if _libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl %d" % option)
 
 
-def mount(source, target, kind, flags, options=None):
+def mount(
+    source: str | None, target: str, kind: str | None, flags: int, options: str | None = None
+) -> None:
     """mount(2); OSError on failure."""
     args = [None if a is None else os.fsencode(a) for a in (source, target, kind, options)]
     if _libc.mount(args[0], args[1], args[2], ctypes.c_ulong(flags), args[3]) != 0:
         raise OSError(ctypes.get_errno(), "mount %s" % target)
 
 
-def closed_ancestor(path):
+def closed_ancestor(path: str) -> str | None:
     """The topmost folder above `path` that other users may not enter, or None."""
     parts = path.strip("/").split("/")
     for depth in range(1, len(parts)):
@@ -61,13 +69,13 @@ def closed_ancestor(path):
     return None
 
 
-def expose(prefixes):
+def expose(prefixes: Iterable[str]) -> None:
     """Make interpreters below closed folders (/root/.pyenv) readable to environments.
 
     In a mount namespace of our own, each closed folder is covered by an empty one that holds only
     a read-only view of the interpreters, at their own paths; so /root itself becomes invisible.
     """
-    covers = {}
+    covers: dict[str, list[str]] = {}
     for prefix in prefixes:
         cover = closed_ancestor(prefix)
         if cover is not None:
@@ -80,14 +88,14 @@ def expose(prefixes):
     for cover, inside in covers.items():
         held = [os.open(prefix, os.O_PATH | os.O_DIRECTORY) for prefix in inside]
         mount("lambent", cover, "tmpfs", 0, "mode=0755,size=64k")
-        for prefix, fd in zip(inside, held):
+        for prefix, fd in zip(inside, held):  # noqa: B905 - Python 3.8
             os.makedirs(prefix, 0o755, exist_ok=True)
             mount("/proc/self/fd/%d" % fd, prefix, None, MS_BIND)
             mount(None, prefix, None, MS_REMOUNT | MS_BIND | MS_RDONLY)
             os.close(fd)
 
 
-def receive(sock, size):
+def receive(sock: socket.socket, size: int) -> bytearray:
     """Exactly `size` bytes from a blocking stream socket; EOFError when it ends."""
     data = bytearray(size)
     view, got = memoryview(data), 0
@@ -102,13 +110,15 @@ def receive(sock, size):
 class Nursery:
     """The loop: commands in, children out."""
 
-    def __init__(self, sock, kind, runtime, killer_id):
+    def __init__(self, sock: socket.socket, kind: str, runtime: Any, killer_id: int | None) -> None:
         self.sock, self.kind, self.runtime, self.killer_id = sock, kind, runtime, killer_id
-        self.pids = {}  # box -> pid, from fork to wait
-        self.boxes = {}  # pid -> box
-        self.uids = {}  # box -> uid, until the last kill of the box; only when we are root
+        self.pids: dict[int, int] = {}  # box -> pid, from fork to wait
+        self.boxes: dict[int, int] = {}  # pid -> box
+        self.uids: dict[
+            int, int
+        ] = {}  # box -> uid, until the last kill of the box; only when we are root
 
-    def run(self):
+    def run(self) -> None:
         """Serve until the server goes away; then kill everything."""
         wake, wake_in = os.pipe()
         for fd in (wake, wake_in):
@@ -124,17 +134,15 @@ class Nursery:
         while True:
             ready = dict(poll.poll())
             if wake in ready:
-                try:
+                with contextlib.suppress(BlockingIOError):
                     os.read(wake, 4096)
-                except BlockingIOError:
-                    pass
                 self.reap()
             if self.sock.fileno() in ready and not self.command():
                 break
         for box in list(self.uids) + list(self.pids):
             self.kill(box, signal.SIGKILL)
 
-    def command(self):
+    def command(self) -> bool:
         """Obey one message; False at the end of the conversation."""
         try:
             data, fds = receive_fds(self.sock)
@@ -152,13 +160,13 @@ class Nursery:
                 self.say({"killed": message["box"]})
         return True
 
-    def launch(self, message, fds):
+    def launch(self, message: dict[str, Any], fds: list[int]) -> None:
         """Fork one environment; its descriptors are closed here in any case."""
         box = message["box"]
         try:
             pid = os.fork()
         except OSError as error:
-            self.say({"failed": box, "text": "fork: " + os.strerror(error.errno)})
+            self.say({"failed": box, "text": "fork: " + os.strerror(error.errno or 0)})
             pid = -1
         if pid == 0:
             code = 1
@@ -174,7 +182,7 @@ class Nursery:
                 self.uids[box] = message["uid"]
             self.say({"launched": box, "pid": pid})
 
-    def kill(self, box, number):
+    def kill(self, box: int, number: int) -> None:
         """Signal an environment; SIGKILL also takes everything that it started."""
         pid = self.pids.get(box)
         if number != signal.SIGKILL:
@@ -189,12 +197,13 @@ class Nursery:
         if uid is None:
             self.kill_orphans()
 
-    def kill_uid(self, uid):
+    def kill_uid(self, uid: int) -> None:
         """Kill every process of `uid` in one system call, which no fork can outrun.
 
         For that moment our own real and saved ids are ones that `uid` may not signal, so a victim
         cannot strike back.
         """
+        assert self.killer_id is not None
         os.setresuid(self.killer_id, uid, 0)
         try:
             os.kill(-1, signal.SIGKILL)
@@ -203,7 +212,7 @@ class Nursery:
         finally:
             os.setresuid(0, 0, 0)
 
-    def kill_orphans(self):
+    def kill_orphans(self) -> None:
         """Unprivileged: kill what was re-parented to us and belongs to no live session."""
         me = os.getpid()
         try:
@@ -218,7 +227,7 @@ class Nursery:
             except OSError:
                 continue
 
-    def reap(self):
+    def reap(self) -> None:
         """Collect what ended; report environments, forget their orphans."""
         while True:
             try:
@@ -232,15 +241,13 @@ class Nursery:
                 del self.pids[box]
                 self.say({"exited": box, "status": status, "rss_kib": usage.ru_maxrss})
 
-    def say(self, message):
+    def say(self, message: dict[str, Any]) -> None:
         """Report to the server; it may be gone, which the loop notices by itself."""
-        try:
+        with contextlib.suppress(OSError):
             self.sock.sendall(json.dumps(message).encode())
-        except OSError:
-            pass
 
 
-def signal_group(pid, number):
+def signal_group(pid: int, number: int) -> None:
     """Signal a process and its group; both may be gone."""
     for target in (os.killpg, os.kill):
         try:
@@ -249,10 +256,10 @@ def signal_group(pid, number):
             continue
 
 
-def receive_fds(sock):
+def receive_fds(sock: socket.socket) -> tuple[bytes, list[int]]:
     """One message and the descriptors that came beside it."""
     data, extra, _, _ = sock.recvmsg(MESSAGE_BYTES_MAX, socket.CMSG_SPACE(16 * 4))
-    fds = []
+    fds: list[int] = []
     for level, kind, payload in extra:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             fds += struct.unpack("%di" % (len(payload) // 4), payload[: len(payload) // 4 * 4])
@@ -262,7 +269,7 @@ def receive_fds(sock):
 # ---- in the child, from fork to the runtime ----
 
 
-def child(message, fds, kind, runtime):
+def child(message: dict[str, Any], fds: list[int], kind: str, runtime: Any) -> int:
     """Become the environment and run it; returns an exit code if the runtime returns."""
     os.setsid()
     for number in (signal.SIGCHLD, signal.SIGINT):
@@ -280,13 +287,13 @@ def child(message, fds, kind, runtime):
         if kind == "exec":
             execute(start)
     except OSError as error:
-        report = json.dumps({"errno": error.errno, "text": os.strerror(error.errno)}).encode()
+        report = json.dumps({"errno": error.errno, "text": os.strerror(error.errno or 0)}).encode()
         channel.sendall(HEADER.pack(LAUNCH_FAILED, 0, len(report), 0) + report)
         return 1
-    return runtime.run(channel, start)
+    return int(runtime.run(channel, start))
 
 
-def arrange_fds(fds):
+def arrange_fds(fds: list[int]) -> None:
     """0 = /dev/null, 1 and 2 = the output pipe, 3 = the channel, nothing else."""
     null = os.open("/dev/null", os.O_RDONLY)
     output, channel = (dup_above(fd) for fd in fds)
@@ -297,18 +304,18 @@ def arrange_fds(fds):
     os.closerange(CHANNEL_FD + 1, 1024)
 
 
-def dup_above(fd):
+def dup_above(fd: int) -> int:
     """A duplicate that the fixed numbers cannot overwrite."""
     return os.dup(fd) if fd > CHANNEL_FD else dup_above(os.dup(fd))
 
 
-def confine(message):
+def confine(message: dict[str, Any]) -> None:
     """Limits first, then the identity, then what a change of identity would have reset."""
     for name, value in message["limits"].items():
         number = getattr(resource, name)
         hard = resource.getrlimit(number)[1]
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(number, (value, value))
+        limit = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(number, (limit, limit))
     if message["uid"] is not None:
         os.setgroups(message["groups"])
         os.setresgid(message["uid"], message["uid"], message["uid"])
@@ -320,7 +327,7 @@ def confine(message):
         os._exit(1)  # the parent died before the line above
 
 
-def execute(start):
+def execute(start: dict[str, Any]) -> None:
     """Replace this process by the runtime's program; OSError when that fails."""
     if start["channel"]:
         os.set_inheritable(CHANNEL_FD, True)
@@ -329,7 +336,7 @@ def execute(start):
     os.execve(start["argv"][0], start["argv"], start["environment"])
 
 
-def main():
+def main() -> None:
     """Arguments: one JSON object {fd, kind, bootstrap, expose, killer}."""
     options = json.loads(sys.argv[1])
     sock = socket.socket(fileno=options["fd"])
@@ -349,13 +356,13 @@ def main():
     Nursery(sock, options["kind"], runtime, options["killer"]).run()
 
 
-def load(path):
+def load(path: str) -> Any:
     """Import the bootstrap under a name that user code will not choose."""
-    import importlib.util
-
     spec = importlib.util.spec_from_file_location("_lambent_bootstrap", path)
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["_lambent_bootstrap"] = module
+    assert spec.loader is not None
     spec.loader.exec_module(module)
     return module
 

@@ -8,7 +8,10 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html, observab
 https://pypi.org/project/awslambdaric/, against which tests compare this file.
 """
 
+from __future__ import annotations  # Python 3.8
+
 import atexit
+import contextlib
 import decimal
 import importlib
 import io
@@ -20,12 +23,14 @@ import random
 import re
 import resource
 import site
+import socket
 import struct
 import sys
 import threading
 import time
 import traceback
 import types
+from typing import Any, Callable, NoReturn
 
 HEADER = struct.Struct(">BxHII")  # type, meta length, payload length, sequence
 INVOKE = 2
@@ -49,10 +54,10 @@ for _builtins in (site.setquit, site.setcopyright, site.sethelper):  # `-S` left
     _builtins()
 
 
-class Fault(Exception):
+class Fault(Exception):  # noqa: N818 - what it is called in AWS's traces
     """An error that the runtime itself reports, under one of AWS's names."""
 
-    def __init__(self, kind, message, trace=None):
+    def __init__(self, kind: str, message: str, trace: list[str] | None = None) -> None:
         super().__init__(message)
         self.kind, self.message, self.trace = kind, message, trace
 
@@ -63,13 +68,13 @@ class Fault(Exception):
 class _Fields:
     """An object with fixed fields, None where the client sent nothing."""
 
-    __slots__ = ()
+    __slots__: tuple[str, ...] = ()
 
-    def __init__(self, values):
+    def __init__(self, values: dict[str, Any]) -> None:
         for name in self.__slots__:
             setattr(self, name, values.get(name))
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         fields = ",".join("%s=%s" % (name, getattr(self, name)) for name in self.__slots__)
         return "%s([%s])" % (type(self).__name__, fields)
 
@@ -80,16 +85,16 @@ class CognitoIdentity(_Fields):
 
 class Client(_Fields):
     __slots__ = (
-        "installation_id",
-        "app_title",
-        "app_version_name",
-        "app_version_code",
         "app_package_name",
+        "app_title",
+        "app_version_code",
+        "app_version_name",
+        "installation_id",
     )
 
 
 class ClientContext(_Fields):
-    __slots__ = ("custom", "env", "client")
+    __slots__ = ("client", "custom", "env")
 
 
 class LambdaContext:
@@ -108,7 +113,7 @@ class LambdaContext:
         "tenant_id",
     )
 
-    def __init__(self, meta):
+    def __init__(self, meta: dict[str, Any]) -> None:
         env = os.environ.get
         self.aws_request_id = meta["id"]
         self.log_group_name = env("AWS_LAMBDA_LOG_GROUP_NAME")
@@ -120,9 +125,9 @@ class LambdaContext:
         self.tenant_id = meta.get("tenant")
         client = _parse_context(meta.get("client"), "Client Context")
         self._w3c = _take_w3c(client)
-        self.client_context = None if client is None else ClientContext(client)
         if client is not None and client.get("client") is not None:
-            self.client_context.client = Client(client["client"])
+            client["client"] = Client(client["client"])
+        self.client_context = None if client is None else ClientContext(client)
         identity = _parse_context(meta.get("cognito"), "Cognito Identity") or {}
         self.identity = CognitoIdentity(
             {
@@ -132,22 +137,22 @@ class LambdaContext:
         )
         self._epoch_deadline_time_in_ms = meta["deadline"]
 
-    def get_remaining_time_in_millis(self):
+    def get_remaining_time_in_millis(self) -> int:
         left = self._epoch_deadline_time_in_ms - int(time.time() * 1000)
         return left if left > 0 else 0
 
-    def w3c(self):
+    def w3c(self) -> dict[str, str]:
         return dict(self._w3c)
 
-    def log(self, msg):
+    def log(self, msg: object) -> None:
         write_record(str(msg))
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         shown = ",".join("%s=%s" % (name, getattr(self, name)) for name in self._SHOWN)
         return "LambdaContext([%s])" % shown
 
 
-def _parse_context(text, name):
+def _parse_context(text: str | None, name: str) -> Any:
     if not text:
         return None
     try:
@@ -158,7 +163,7 @@ def _parse_context(text, name):
         ) from None
 
 
-def _take_w3c(client):
+def _take_w3c(client: Any) -> dict[str, str]:
     found = client.pop("w3c", None) if isinstance(client, dict) else None
     if not isinstance(found, dict):
         return {}
@@ -172,12 +177,12 @@ def _take_w3c(client):
 class _Encoder(json.JSONEncoder):
     """Numbers of any precision (Decimal), bytes as text, named tuples as objects."""
 
-    def __init__(self, ensure_ascii):
+    def __init__(self, ensure_ascii: bool) -> None:
         super().__init__(ensure_ascii=ensure_ascii)
-        self._numbers = []
+        self._numbers: list[str] = []
         self._mark = "\x1alambent%x:" % random.getrandbits(64)
 
-    def default(self, o):
+    def default(self, o: Any) -> Any:
         if isinstance(o, decimal.Decimal):
             if o.is_nan():
                 return math.nan
@@ -187,7 +192,7 @@ class _Encoder(json.JSONEncoder):
             return o.decode("utf-8")
         return super().default(o)
 
-    def text(self, value):
+    def text(self, value: Any) -> str:
         self._numbers.clear()
         text = self.encode(_plain(value) if _has_named(value) else value)
         if not self._numbers:
@@ -196,7 +201,7 @@ class _Encoder(json.JSONEncoder):
         return re.sub(mark + r'(\d+)"', lambda found: self._numbers[int(found[1])], text)
 
 
-def _has_named(value):
+def _has_named(value: Any) -> bool:
     """Whether a named tuple is anywhere inside (those become objects, which json does not do)."""
     try:
         kind = type(value)
@@ -214,7 +219,7 @@ def _has_named(value):
 _LEAVES = frozenset((str, int, float, bool, type(None)))
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
@@ -225,10 +230,10 @@ def _plain(value):
 # ---- logs ----
 
 _request_id = ""
-_tenant_id = None
+_tenant_id: str | None = None
 
 
-def write_all(data):
+def write_all(data: bytes) -> None:
     """Write to the output pipe, after what print has buffered."""
     for stream in _streams:
         stream.flush()
@@ -236,7 +241,7 @@ def write_all(data):
         data = data[os.write(1, data) :]
 
 
-def write_record(text):
+def write_record(text: str) -> None:
     """One log record, which stays one event however many lines it has."""
     data = text.encode("utf-8", "backslashreplace")
     body = data[:-1] if data.endswith(b"\n") else data
@@ -246,21 +251,21 @@ def write_record(text):
 
 
 class _Sink:
-    def log(self, msg, frame_type=None):
+    def log(self, msg: str, frame_type: bytes | None = None) -> None:  # noqa: ARG002
         write_record(msg)
 
 
 class LambdaLoggerHandler(logging.Handler):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.log_sink = _Sink()
 
-    def emit(self, record):
+    def emit(self, record: logging.LogRecord) -> None:
         write_record(self.format(record))
 
 
 class _RequestFilter(logging.Filter):
-    def filter(self, record):
+    def filter(self, record: logging.LogRecord) -> bool:
         record.aws_request_id = _request_id or ""
         record.tenant_id = _tenant_id
         return True
@@ -278,7 +283,7 @@ _RESERVED = frozenset(vars(logging.makeLogRecord({}))) | {
 class JsonFormatter(logging.Formatter):
     """AWS_LAMBDA_LOG_FORMAT=JSON: one object a line."""
 
-    def format(self, record):
+    def format(self, record: logging.LogRecord) -> str:
         level = min(50, max(0, record.levelno)) // 10 * 10
         error = record.exc_info if record.exc_info and record.exc_info[0] else None
         fields = {
@@ -291,11 +296,11 @@ class JsonFormatter(logging.Formatter):
             "stackTrace": traceback.format_tb(error[2]) if error else None,
             "errorType": error[0].__name__ if error else None,
             "errorMessage": str(error[1]) if error else None,
-            "requestId": record.aws_request_id,
+            "requestId": vars(record)["aws_request_id"],
             "location": "%s:%s:%s" % (record.pathname, record.funcName, record.lineno)
             if error
             else None,
-            "tenantId": record.tenant_id,
+            "tenantId": vars(record)["tenant_id"],
         }
         for key, value in vars(record).items():
             if key not in _RESERVED and key not in fields:
@@ -304,7 +309,7 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(kept, ensure_ascii=False, default=str) + "\n"
 
 
-def set_up_logging(log_format, level):
+def set_up_logging(log_format: str, level: str) -> None:
     logging.Formatter.converter = time.gmtime
     handler = LambdaLoggerHandler()
     if log_format == "JSON":
@@ -324,7 +329,7 @@ def set_up_logging(log_format, level):
     root.addHandler(handler)
 
 
-def log_error(error, log_format):
+def log_error(error: dict[str, Any], log_format: str) -> None:
     """Write an unhandled error the way AWS does: one record, indented by no-break spaces."""
     if log_format == "JSON":
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -346,7 +351,7 @@ def log_error(error, log_format):
 # ---- errors ----
 
 
-def _error(message, kind, trace, request_id):
+def _error(message: str, kind: str, trace: list[str] | None, request_id: str) -> dict[str, Any]:
     return {
         "errorMessage": message or "",
         "errorType": kind or "",
@@ -355,10 +360,11 @@ def _error(message, kind, trace, request_id):
     }
 
 
-def _user_error(request_id):
+def _user_error(request_id: str) -> dict[str, Any]:
     """The exception being handled, with this file's frames left out."""
     kind, value, tb = sys.exc_info()
-    frames = [(f.filename, f.lineno, f.name, f.line) for f in traceback.extract_tb(tb)]
+    assert kind is not None
+    frames = [(f.filename, f.lineno or 0, f.name, f.line) for f in traceback.extract_tb(tb)]
     for index, frame in enumerate(frames):
         if frame[0] != __file__:
             frames = frames[index:]
@@ -366,7 +372,7 @@ def _user_error(request_id):
     return _error(str(value), kind.__name__, traceback.format_list(frames), request_id)
 
 
-def find_handler(name):
+def find_handler(name: str) -> Callable[[Any, LambdaContext], Any]:
     """Import the module and get the function; Fault by AWS's names, or what the import raised."""
     try:
         module_name, function = name.rsplit(".", 1)
@@ -391,7 +397,7 @@ def find_handler(name):
         text = "Syntax error in module '%s': %s" % (module_name, error)
         raise Fault("Runtime.UserCodeSyntaxError", text, trace) from None
     try:
-        return getattr(module, function)
+        return getattr(module, function)  # type: ignore[no-any-return]  # user code
     except AttributeError:
         text = "Handler '%s' missing on module '%s'" % (function, module_name)
         raise Fault("Runtime.HandlerNotFound", text) from None
@@ -399,10 +405,10 @@ def find_handler(name):
 
 # ---- the life of the process ----
 
-_streams = ()
+_streams: tuple[io.TextIOWrapper, ...] = ()
 
 
-def run(channel, start):
+def run(channel: socket.socket, start: dict[str, Any]) -> int:
     """Be one environment until the server ends it; returns the exit code."""
     try:
         settle(start)
@@ -414,31 +420,29 @@ def run(channel, start):
         return leave(1)
 
 
-def leave(code):
+def leave(code: object) -> int:
     """What an interpreter does on its way out: threads, exit functions, buffers."""
     if code is not None and not isinstance(code, int):
         print(code, file=sys.stderr)
         code = 1
     try:
-        threading._shutdown()
+        vars(threading)["_shutdown"]()
         atexit._run_exitfuncs()
     except BaseException:
         traceback.print_exc()
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with contextlib.suppress(Exception):
             stream.flush()
-        except Exception:
-            pass
     return (code or 0) & 0xFF
 
 
-def settle(start):
+def settle(start: dict[str, Any]) -> None:
     """Take on the function's variables, paths and streams."""
-    global _streams
+    global _streams  # noqa: PLW0603
     os.environ.clear()
     os.environ.update(start["environment"])
     time.tzset()
-    sys.path[:] = search_path(start["environment"], sys.path)
+    sys.path[:] = search_path(start["environment"], start["layers"] or "/opt", sys.path)
     sys.dont_write_bytecode = True  # the code is read-only
     sys.argv = ["/var/runtime/bootstrap.py"]
     sys.modules["__nursery__"] = sys.modules["__main__"]
@@ -446,20 +450,21 @@ def settle(start):
     del sys.modules["__nursery__"]
     _streams = tuple(
         io.TextIOWrapper(
-            open(fd, "wb", closefd=False),
+            open(fd, "wb", closefd=False),  # noqa: SIM115 - for life
             encoding="utf-8",
             errors="backslashreplace",
             line_buffering=True,
         )
         for fd in (1, 2)
     )
-    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__ = _streams
+    for name, stream in zip(("stdout", "stderr"), _streams):  # noqa: B905 - Python 3.8
+        setattr(sys, name, stream)
+        setattr(sys, "__%s__" % name, stream)
 
 
-def search_path(environment, standard):
+def search_path(environment: dict[str, str], opt: str, standard: list[str]) -> list[str]:
     """sys.path: the code, its layers, PYTHONPATH, the standard library, its site-packages."""
     version = "python%d.%d" % sys.version_info[:2]
-    opt = environment.get("LAMBENT_OPT", "/opt")
     layers = [opt + "/python/lib/" + version + "/site-packages", opt + "/python"]
     extra = [path for path in environment.get("PYTHONPATH", "").split(":") if path]
     packages = os.path.join(sys.base_prefix, "lib", version, "site-packages")
@@ -470,7 +475,7 @@ def search_path(environment, standard):
 class Runtime:
     """The loop: import the handler, then event in, answer out."""
 
-    def __init__(self, channel, handler):
+    def __init__(self, channel: socket.socket, handler: str) -> None:
         self.channel, self.handler_name = channel, handler
         env = os.environ
         self.log_format = "JSON" if env.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON" else ""
@@ -478,7 +483,7 @@ class Runtime:
         self.encoder = _Encoder(ensure_ascii=not newest or int(newest[1]) < ASCII_ONLY_BEFORE[1])
         self.pid = os.getpid()
 
-    def serve(self):
+    def serve(self) -> NoReturn:
         set_up_logging(self.log_format, os.environ.get("AWS_LAMBDA_LOG_LEVEL", "").upper())
         error = None
         try:
@@ -497,7 +502,13 @@ class Runtime:
             meta, payload, sequence = self.receive()
             self.invoke(handler, meta, payload, sequence)
 
-    def invoke(self, handler, meta, payload, sequence):
+    def invoke(
+        self,
+        handler: Callable[[Any, LambdaContext], Any],
+        meta: dict[str, Any],
+        payload: bytes,
+        sequence: int,
+    ) -> None:
         """One event; SystemExit and the like pass through and end the process."""
         global _request_id, _tenant_id
         _request_id, _tenant_id = meta["id"], meta.get("tenant")
@@ -523,14 +534,14 @@ class Runtime:
             self.send(RESULT, {"content": content_type} if content_type else {}, result, sequence)
 
     @staticmethod
-    def parse(payload):
+    def parse(payload: bytes) -> Any:
         try:
             return json.loads(payload)
         except Exception as error:
             text = "Unable to unmarshal input: %s" % error
             raise Fault("Runtime.UnmarshalError", text) from None
 
-    def marshal(self, response):
+    def marshal(self, response: Any) -> tuple[bytes, str]:
         if isinstance(response, bytes):
             return response, "application/unknown"
         try:
@@ -539,16 +550,14 @@ class Runtime:
             text = "Unable to marshal response: %s" % error
             raise Fault("Runtime.MarshalError", text) from None
 
-    def json(self, value):
+    def json(self, value: Any) -> bytes:
         return self.encoder.text(value).encode("utf-8", "surrogatepass")
 
-    def send(self, kind, meta, payload, sequence):
+    def send(self, kind: int, meta: dict[str, Any], payload: bytes, sequence: int) -> None:
         """Everything printed so far goes out first: the server reads it before the answer."""
         for stream in _streams:
-            try:
+            with contextlib.suppress(ValueError):  # user code closed it
                 stream.flush()
-            except ValueError:
-                pass  # user code closed it
         meta["rss"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         head = json.dumps(meta).encode()
         data = HEADER.pack(kind, len(head), len(payload), sequence) + head
@@ -558,7 +567,7 @@ class Runtime:
             self.channel.sendall(data)
             self.channel.sendall(payload)
 
-    def receive(self):
+    def receive(self) -> tuple[dict[str, Any], bytes, int]:
         """The next event: (meta, payload, sequence). The server's end ends the process."""
         data = self.channel.recv(65536)
         while len(data) < HEADER.size:
