@@ -131,7 +131,9 @@ async def run(folder: Path, rounds: int, only: str, profile: bool) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", nargs="?", type=Path, help="where to write; on the disk to measure")
+    parser.add_argument(
+        "folder", nargs="?", type=Path, help="where to write; on the disk to measure"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="", help="lines whose name has this")
     parser.add_argument("--profile", action="store_true")

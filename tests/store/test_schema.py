@@ -48,7 +48,9 @@ def test_the_database_of_another_product_is_refused(tmp_path: Path) -> None:
 
 def test_an_older_format_is_migrated_in_one_step_each(tmp_path: Path) -> None:
     file = made(tmp_path)
-    rewrite(file, "UPDATE meta SET value='-1' WHERE name='format'; ALTER TABLE records RENAME TO old")
+    rewrite(
+        file, "UPDATE meta SET value='-1' WHERE name='format'; ALTER TABLE records RENAME TO old"
+    )
     steps = []
 
     def first(db: apsw.Connection) -> None:
@@ -63,13 +65,14 @@ def test_an_older_format_is_migrated_in_one_step_each(tmp_path: Path) -> None:
         db.execute("DROP TABLE half")
         db.execute("SELECT no_such_thing()")
 
-    db = connect(file)
     with pytest.raises(StartupError, match="format -1, which lambent .* can no longer read"):
-        prepare(db, file)
+        prepare(file)
     with pytest.raises(apsw.SQLError, match="no_such_thing"):
-        prepare(db, file, {-1: first, 0: broken})
+        prepare(file, {-1: first, 0: broken})
+    db = connect(file)
     assert db.execute("SELECT value FROM meta WHERE name='format'").get == "0"
-    prepare(db, file, {-1: first, 0: second})
+    db.close()
+    db = prepare(file, {-1: first, 0: second})
     assert steps == [-1, 0]
     assert int(db.execute("SELECT value FROM meta WHERE name='format'").get) == FORMAT
     assert db.execute("SELECT count(*) FROM records").get == 1
@@ -90,3 +93,13 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "lambent.db").write_bytes(b"no database at all, but long enough" * 200)
     with pytest.raises(Corrupt, match=r"lambent\.db: the database is damaged"):
         run(open_store(tmp_path))
+
+
+def test_an_empty_file_is_damage_and_not_a_fresh_start(tmp_path: Path) -> None:
+    file = made(tmp_path)
+    file.write_bytes(b"")
+    with pytest.raises(Corrupt, match="cut short"):
+        run(open_store(tmp_path))
+    file.unlink()
+    (tmp_path / "lambent.db.new").write_bytes(b"left by a crash while it was made")
+    made(tmp_path)

@@ -16,6 +16,7 @@ import apsw
 import apsw.sqlite_extra
 
 from lambent.base.errors import StartupError
+from lambent.store.folder import sync_folder
 from lambent.store.protocol import Corrupt
 from lambent.store.rows import translate
 
@@ -63,31 +64,49 @@ def connect(file: Path | None) -> apsw.Connection:
     return db
 
 
-def prepare(
-    db: apsw.Connection, file: Path | None, migrations: Mapping[int, Migration] = MIGRATIONS
-) -> None:
-    """Make `db` ready for use: create, migrate or refuse it.
+def prepare(file: Path | None, migrations: Mapping[int, Migration] = MIGRATIONS) -> apsw.Connection:
+    """Open the database for writing: create, migrate or refuse it.
 
     Errors: StartupError for another product's or a newer database, Corrupt for a damaged one.
     """
     name = str(file or ":memory:")
+    db: apsw.Connection | None = None
+    ready = False
     try:
-        fresh = not db.execute("SELECT count(*) FROM sqlite_schema").get
-        if fresh:
-            _create(db, in_memory=file is None)
+        if file is not None and not file.exists():
+            _create_file(file)
+        db = connect(file)
+        if file is None:
+            _create(db)
         _tune(db)
-        if not fresh:
-            _check_format(db, name, migrations)
-            _quick_check(db, name)
+        _check_format(db, name, migrations)
+        _quick_check(db, name)
+        ready = True
+        return db
     except apsw.Error as error:
         raise translate(error, name) from error
+    finally:
+        if db is not None and not ready:
+            db.close()
 
 
-def _create(db: apsw.Connection, *, in_memory: bool) -> None:
+def _create_file(file: Path) -> None:
+    """Under another name until it is whole: then an empty file is damage, never a fresh start."""
+    new = file.with_name(file.name + ".new")
+    for left in file.parent.glob(new.name + "*"):
+        left.unlink()
+    db = connect(new)
     db.pragma("page_size", PAGE_BYTES)
-    if not in_memory:
-        db.reserve_bytes("main", 8)  # room for the page checksum
-        db.pragma("journal_mode", "wal")
+    db.reserve_bytes("main", 8)  # room for the page checksum
+    db.pragma("journal_mode", "wal")
+    db.pragma("synchronous", "FULL")
+    _create(db)
+    db.close()  # moves the write-ahead log into the file, synced
+    new.rename(file)
+    sync_folder(file.parent)
+
+
+def _create(db: apsw.Connection) -> None:
     db.execute(f"BEGIN IMMEDIATE; {TABLES}")
     for item in (("format", str(FORMAT)), ("product", PRODUCT), ("written_by", written_by())):
         db.execute("INSERT INTO meta VALUES(?, ?)", item)
@@ -103,6 +122,8 @@ def _tune(db: apsw.Connection) -> None:
 
 
 def _check_format(db: apsw.Connection, name: str, migrations: Mapping[int, Migration]) -> None:
+    if not db.execute("SELECT count(*) FROM sqlite_schema").get:
+        raise Corrupt(name, None, "the database is empty: it was cut short")
     try:
         meta = {str(row[0]): row[1] for row in db.execute("SELECT name, value FROM meta")}
         found = int(meta["format"] or "")

@@ -32,16 +32,20 @@ async def open_store(location: Path | None) -> "SqliteStore":
     """
     folder = Folder(location)
     pool = ThreadPoolExecutor(2, "lambent-store")
+    db: apsw.Connection | None = None
+    store: SqliteStore | None = None
     try:
         # In the loop's thread: nothing else runs yet, and a thread would make the start slower.
-        db = connect(folder.database)
-        prepare(db, folder.database)
+        db = prepare(folder.database)
         sweep(db, folder)
-        return SqliteStore(folder, pool, db)
-    except BaseException:
-        pool.shutdown()
-        folder.release()
-        raise
+        store = SqliteStore(folder, pool, db)
+    finally:
+        if store is None:
+            if db is not None:
+                db.close()
+            pool.shutdown()
+            folder.release()
+    return store
 
 
 class SqliteStore:

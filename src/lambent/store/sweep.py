@@ -22,10 +22,11 @@ def sweep(db: apsw.Connection, folder: Folder) -> None:
         sha256.hex(): size_bytes
         for sha256, size_bytes in db.execute("SELECT sha256, size FROM blobs WHERE data IS NULL")
     }
-    for shelf in os.scandir(folder.blobs):
-        if shelf.name != folder.temporary.name and shelf.is_dir():
-            for file in os.scandir(shelf):
-                _settle(file, wanted)
+    for shelf in folder.blobs.iterdir():
+        if shelf != folder.temporary and shelf.is_dir():
+            with os.scandir(shelf) as files:
+                for file in files:
+                    _settle(file, wanted)
     for sha256 in wanted:
         raise StartupError(
             f"the blob {folder.blob(sha256)} is missing: restore it from a backup of this data "
