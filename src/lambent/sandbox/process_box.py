@@ -14,6 +14,7 @@ from lambent.sandbox.nurseries import Nursery
 from lambent.sandbox.output import Output
 
 _SIGKILL, _SIGTERM = 9, 15
+_HANG_UP_GRACE_S = 0.1  # for an exit that is under way to be reported as what it is
 
 
 class Owner(Protocol):
@@ -106,6 +107,10 @@ class ProcessBox:
 
     def hung_up(self) -> None:
         """Our bootstrap's channel ended: the process is ending, or user code closed it."""
+        if not self._exited.done():
+            asyncio.get_running_loop().call_later(_HANG_UP_GRACE_S, self._kill)
+
+    def _kill(self) -> None:
         if not self._exited.done() and self.nursery is not None:
             self.nursery.signal(self.number, _SIGKILL)
 
@@ -113,9 +118,9 @@ class ProcessBox:
         """The watch looked; over the limit the environment is killed."""
         self._peak_bytes = max(self._peak_bytes, size_bytes)
         over = size_bytes > self._spec.memory_mib * MIB
-        if over and not self._out_of_memory and self.nursery is not None:
+        if over and not self._out_of_memory:
             self._out_of_memory = True
-            self.nursery.signal(self.number, _SIGKILL)
+            self._kill()
 
     def has_exited(self, exited: Exited, rss_kib: int) -> None:
         """The process was waited for (or never came to be)."""

@@ -275,7 +275,7 @@ class HttpResponseStream {
 
 // ---- one invocation ----
 
-let handler;
+const runtime = { handler: undefined }; // called as its method, which stack traces show
 let whenEmpty = () => {}; // what happens when nothing is left to wait for
 let onFatal = (error, code) => failInit(error, code);
 
@@ -349,7 +349,7 @@ function invoke(meta, payload, sequence) {
     send(ERROR, { type: report.errorType }, JSON.stringify(report), sequence,
       () => process.exit(code));
   };
-  if (handler[STREAMING]) return invokeStreaming(meta, payload, sequence);
+  if (runtime.handler[STREAMING]) return invokeStreaming(meta, payload, sequence);
   return invokeBuffered(meta, payload, sequence);
 }
 
@@ -390,7 +390,7 @@ function invokeBuffered(meta, payload, sequence) {
     answer(null, sequence);
   };
   try {
-    const result = handler(JSON.parse(payload.toString()), describe(context, meta), callback);
+    const result = runtime.handler(JSON.parse(payload.toString()), describe(context, meta), callback);
     if (typeof result?.then === "function") {
       result.then(context.succeed, context.fail).catch(context.fail);
     }
@@ -400,12 +400,12 @@ function invokeBuffered(meta, payload, sequence) {
 }
 
 async function invokeStreaming(meta, payload, sequence) {
-  const stream = new ResponseStream(handler[STREAMING_HIGH_WATER_MARK]);
+  const stream = new ResponseStream(runtime.handler[STREAMING_HIGH_WATER_MARK]);
   const context = waiting({});
   const finish = () =>
     next(RESULT, { content: stream.contentType }, Buffer.concat(stream.parts), sequence);
   try {
-    const result = handler(JSON.parse(payload.toString()), stream, describe(context, meta));
+    const result = runtime.handler(JSON.parse(payload.toString()), stream, describe(context, meta));
     if (typeof result?.then !== "function") {
       throw "Streaming does not support non-async handlers.";
     }
@@ -455,7 +455,7 @@ async function main() {
     };
   }
   try {
-    handler = await findHandler(env.LAMBDA_TASK_ROOT ?? process.cwd(), env._HANDLER);
+    runtime.handler = await findHandler(env.LAMBDA_TASK_ROOT ?? process.cwd(), env._HANDLER);
   } catch (error) {
     logError("Uncaught Exception", error);
     failInit(error, 129);

@@ -290,7 +290,8 @@ def child(message: dict[str, Any], fds: list[int], kind: str, runtime: Any) -> i
         report = json.dumps({"errno": error.errno, "text": os.strerror(error.errno or 0)}).encode()
         channel.sendall(HEADER.pack(LAUNCH_FAILED, 0, len(report), 0) + report)
         return 1
-    return int(runtime.run(channel, start))
+    code = int(runtime.run(channel, start))
+    os._exit(code)  # from here, so that the channel does not close before the exit code is known
 
 
 def arrange_fds(fds: list[int]) -> None:

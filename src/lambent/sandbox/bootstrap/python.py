@@ -84,17 +84,17 @@ class CognitoIdentity(_Fields):
 
 
 class Client(_Fields):
-    __slots__ = (
-        "app_package_name",
-        "app_title",
-        "app_version_code",
-        "app_version_name",
+    __slots__ = (  # noqa: RUF023 - in the order that AWS's repr has
         "installation_id",
+        "app_title",
+        "app_version_name",
+        "app_version_code",
+        "app_package_name",
     )
 
 
 class ClientContext(_Fields):
-    __slots__ = ("client", "custom", "env")
+    __slots__ = ("custom", "env", "client")  # noqa: RUF023
 
 
 class LambdaContext:
@@ -329,12 +329,12 @@ def set_up_logging(log_format: str, level: str) -> None:
     root.addHandler(handler)
 
 
-def log_error(error: dict[str, Any], log_format: str) -> None:
+def log_error(error: dict[str, Any], encoder: _Encoder | None) -> None:
     """Write an unhandled error the way AWS does: one record, indented by no-break spaces."""
-    if log_format == "JSON":
+    if encoder is not None:  # the JSON format
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         line = {"timestamp": stamp, "level": "ERROR"}
-        write_record(_Encoder(False).text(dict(line, **error)) + "\n")
+        write_record(encoder.text(dict(line, **error)) + "\n")
         return
     kind, message = error["errorType"], error["errorMessage"]
     first = "[ERROR]" + (" " + kind if kind else "")
@@ -448,14 +448,13 @@ def settle(start: dict[str, Any]) -> None:
     sys.modules["__nursery__"] = sys.modules["__main__"]
     sys.modules["__main__"] = types.ModuleType("__main__")
     del sys.modules["__nursery__"]
+    # One buffer for both, as both are one pipe: what was written first arrives first.
+    buffer = open(1, "wb", closefd=False)  # noqa: SIM115 - for life
     _streams = tuple(
         io.TextIOWrapper(
-            open(fd, "wb", closefd=False),  # noqa: SIM115 - for life
-            encoding="utf-8",
-            errors="backslashreplace",
-            line_buffering=True,
+            buffer, "utf-8", "backslashreplace", line_buffering=True, write_through=True
         )
-        for fd in (1, 2)
+        for _ in range(2)
     )
     for name, stream in zip(("stdout", "stderr"), _streams):  # noqa: B905 - Python 3.8
         setattr(sys, name, stream)
@@ -494,7 +493,7 @@ class Runtime:
             error = _user_error("")
         if error is not None:
             logging.warning(WARNING_ON_INIT_ERROR)
-            log_error(error, self.log_format)
+            log_error(error, self.encoder if self.log_format else None)
             self.send(INIT_ERROR, {"type": error["errorType"]}, self.json(error), 0)
             raise SystemExit(1)
         self.send(READY, {}, b"", 0)
@@ -528,7 +527,7 @@ class Runtime:
         if os.getpid() != self.pid:
             os._exit(0)  # a fork of the handler came back: the answer is the original's affair
         if error is not None:
-            log_error(error, self.log_format)
+            log_error(error, self.encoder if self.log_format else None)
             self.send(ERROR, {"type": error["errorType"]}, self.json(error), sequence)
         else:
             self.send(RESULT, {"content": content_type} if content_type else {}, result, sequence)
