@@ -82,7 +82,7 @@ class Runtimes:
         if parsed is None:
             raise UnknownRuntimeError(f"runtime {runtime} is not known to this server")
         language = parsed[1] or parsed[4]
-        wanted = tuple(int(n) for n in (parsed.group(2, 3) if parsed[1] else parsed.group(5)))
+        wanted = tuple(int(n) for n in (parsed.group(2, 3) if parsed[1] else (parsed[5],)))
         candidates = [i for i in self.interpreters() if i.language == language]
         for found in candidates:
             if found.version[: len(wanted)] == wanted:
