@@ -41,8 +41,8 @@ class RandomIds:
         return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
     def hex(self, digits: int) -> str:
-        """`digits` random hexadecimal digits."""
-        return f"{self._random.getrandbits(4 * digits):0{digits}x}"
+        """`digits` random hexadecimal digits (unique, not secret: use `text` for secrets)."""
+        return f"{self._fast.getrandbits(4 * digits):0{digits}x}"
 
     def text(self, length: int, alphabet: str = _ALPHANUMERIC) -> str:
         """`length` random characters of `alphabet`, from the system's entropy."""

@@ -38,14 +38,12 @@ class LambdaEngine:
 
     async def reset(self, account: str | None, region: str | None) -> None:
         """Close the environments of an account or region (None: of any)."""
-        await self.pool.retire_where(
-            lambda key: account in (None, key[0]) and region in (None, key[1])
-        )
+        self.pool.retire_where(lambda key: account in (None, key[0]) and region in (None, key[1]))
 
-    async def retire(self, ctx: Ctx, name: str, version: str | None = None) -> None:
+    def retire(self, ctx: Ctx, name: str, version: str | None = None) -> None:
         """Close the environments of a function, or of one of its versions."""
         prefix = (ctx.account, ctx.region, name)
-        await self.pool.retire_where(lambda key: key[:3] == prefix and version in (None, key[3]))
+        self.pool.retire_where(lambda key: key[:3] == prefix and version in (None, key[3]))
 
     async def prepare(self, record: Wire) -> Path:
         """Unpack a function's code if it is not; its folder. Errors: BadPackageError."""

@@ -194,14 +194,14 @@ async def delete_function(ctx: Ctx, request: Wire) -> Wire:
     if qualifier:
         key = version_key(ctx, address.name, int(qualifier))
         await ctx.commit(Delete(key))
-        await engine(ctx).retire(ctx, address.name, qualifier)
+        engine(ctx).retire(ctx, address.name, qualifier)
         return {"StatusCode": 204}
     changes: list[Change] = [Delete(latest.key, expect=latest.version)]
     async for version in _all_versions(ctx, address.name):
         changes.append(Delete(version.key))
     changes.append(TAGS.change(ctx, address.arn(ctx), {}))
     await ctx.commit(*changes, events=[("FunctionDeleted", {"FunctionName": address.name})])
-    await engine(ctx).retire(ctx, address.name)
+    engine(ctx).retire(ctx, address.name)
     return {"StatusCode": 204}
 
 

@@ -57,7 +57,7 @@ class Pool:
         """
         group = self._groups.get(key)
         if group is None or group.generation != generation:
-            await self.retire(key)
+            self.retire(key)
             group = self._groups[key] = Group(generation)
         environment = self._take(group) or await self._start(group, start)
         try:
@@ -80,30 +80,28 @@ class Pool:
             for environment in group.alive.values()
         ]
 
-    async def retire(self, key: Key) -> None:
+    def retire(self, key: Key) -> None:
         """Close a version's idle environments; busy ones close when they have finished."""
         group = self._groups.pop(key, None)
         if group is None:
             return
-        for environment in list(group.idle):
+        for environment in group.idle:
             self._wake(environment)
-            await self._drop(group, environment)
+            self._tasks.start("retire", self._drop(group, environment))
+        group.idle.clear()
 
-    async def retire_where(self, matches: Callable[[Key], bool]) -> None:
+    def retire_where(self, matches: Callable[[Key], bool]) -> None:
         """`retire` every version that matches."""
         for key in [key for key in self._groups if matches(key)]:
-            await self.retire(key)
+            self.retire(key)
 
     async def close(self) -> None:
-        """Close every environment."""
-        groups = list(self._groups.values())
-        self._groups.clear()
-        for _, _, timer in self._idle.values():
-            timer.cancel()
-        self._idle.clear()
-        for group in groups:
+        """Close every environment, busy ones too."""
+        for group in list(self._groups.values()):
             for environment in list(group.alive.values()):
-                await self._drop(group, environment)
+                if environment not in group.idle:
+                    self._tasks.start("close", self._drop(group, environment))
+        self.retire_where(lambda _: True)
         await self._tasks.join()
 
     def _take(self, group: Group) -> Environment | None:
