@@ -13,6 +13,7 @@ import json
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -21,13 +22,16 @@ from lambent.base.clock import RealClock
 from lambent.base.config import environment
 from lambent.base.errors import AwsError
 from lambent.cli.errors import CommandError
-from lambent.wire import sigv4
+from lambent.net import BytesBody, Request
+from lambent.wire.sigv4 import Signer
 
 DEFAULT_ENDPOINT = "http://127.0.0.1:4566"
 REQUEST_S_MAX = 960.0
 """Longer than the longest function may run (900 s): a server that is silent beyond it is gone."""
 
 ACCOUNT_DIGITS = 12
+FUNCTIONS = "/2015-03-31/functions"
+"""Where Lambda's functions are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,15 +183,17 @@ class Client:
         return http.client.HTTPConnection(self._host, timeout=REQUEST_S_MAX)
 
     def _sign(
-        self,
-        service: str,
-        method: str,
-        path: str,
-        query: str,
-        headers: dict[str, str],
+        self, service: str, method: str, path: str, query: str, headers: Mapping[str, str],
         body: bytes,
-    ) -> dict[str, str]:
-        raise NotImplementedError
+    ) -> dict[str, str]:  # fmt: skip
+        """All headers of the request."""
+        who = self._credentials
+        signer = Signer(who.access_key, who.secret, self.region, service, who.token or None)
+        signed = {name.lower(): value for name, value in headers.items()}
+        signed["host"] = self._host
+        request = Request(method, path, query, signed, BytesBody(body))
+        signer.sign(request, RealClock().now(), sha256(body).hexdigest())
+        return signed
 
 
 def pause(delay_s: float) -> None:

@@ -15,12 +15,11 @@ from urllib.parse import quote
 from lambent.base.clock import monotonic
 from lambent.base.errors import AwsError
 from lambent.cli import client
-from lambent.cli.client import Client
+from lambent.cli.client import FUNCTIONS, Client
 from lambent.cli.errors import CommandError
 from lambent.cli.package import Package, build
 from lambent.cli.terminal import note, progress
 
-FUNCTIONS = "/2015-03-31/functions"
 WAIT_S_MAX = 300.0
 """The limit of boto3's waiter function_active_v2."""
 PAUSE_S_MIN, PAUSE_S_MAX = 0.01, 1.0

@@ -27,7 +27,7 @@ from lambent.base.ids import RandomIds
 from lambent.cli.terminal import BOLD, DIM, GREEN, RED, YELLOW, progress, styled
 from lambent.sandbox.box import BoxGone, Invocation, LaunchError, Probe, Spec
 from lambent.sandbox.process import ProcessSandbox
-from lambent.sandbox.runtimes import UnknownRuntime
+from lambent.sandbox.runtimes import UnknownRuntimeError
 from lambent.services.lambda_.configuration import CURRENT_RUNTIMES, LANGUAGES, NEWER_RUNTIMES
 from lambent.store import open_store
 from lambent.store.protocol import Corrupt
@@ -87,6 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
 def report(findings: list[Finding]) -> Iterator[str]:
     """The lines of the report, for people."""
     section = ""
+    width = max(len(finding.name) for finding in findings)
     for finding in findings:
         if finding.section != section:
             section = finding.section
@@ -94,7 +95,7 @@ def report(findings: list[Finding]) -> Iterator[str]:
         word, colour = MARKS[finding.state]
         package = f" (Debian package: {finding.package})" if finding.package else ""
         yield (
-            f"  {styled(word, colour, sys.stdout)}  {finding.name:<14} {finding.text}"
+            f"  {styled(word, colour, sys.stdout)}  {finding.name:<{width}}  {finding.text}"
             f"{styled(package, DIM, sys.stdout)}"
         )
 
@@ -195,7 +196,7 @@ def _runtimes(sandbox: ProcessSandbox) -> Iterator[Finding]:
     for id in sorted(served, key=_natural):
         try:
             found = sandbox.resolve(id)
-        except UnknownRuntime as error:
+        except UnknownRuntimeError as error:
             package = "nodejs" if id.startswith("nodejs") else "python3"
             yield Finding(section, id, POOR, str(error), package)
             continue

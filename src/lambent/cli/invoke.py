@@ -7,8 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from lambent.cli import client
-from lambent.cli.client import Client
-from lambent.cli.deploy import FUNCTIONS
+from lambent.cli.client import FUNCTIONS, Client
 from lambent.cli.errors import CommandError
 from lambent.cli.terminal import DIM, RED, note, progress, styled
 

@@ -5,6 +5,7 @@ import asyncio
 import gc
 import signal
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import uvloop
@@ -23,6 +24,7 @@ from lambent.net import HttpServer, serve
 from lambent.sandbox import Sandbox, open_sandbox
 from lambent.services import SERVICES
 from lambent.store import open_store
+from lambent.store.protocol import Corrupt
 
 
 class Server:
@@ -41,14 +43,16 @@ class Server:
     @classmethod
     async def start(cls, settings: Settings) -> "Server":
         """Open everything and listen. Errors: StartupError."""
-        store = await open_store(settings.data)
-        try:
+        async with AsyncExitStack() as opened:
+            store = await open_store(settings.data)
+            opened.push_async_callback(store.close)
             sandbox = open_sandbox(
                 settings.isolation,
                 home=Path.home(),
                 search_path=environment().get("PATH", ""),
                 strict_runtimes=settings.strict_runtimes,
             )
+            opened.push_async_callback(sandbox.close)
             clock: Clock = VirtualClock() if settings.virtual_clock else RealClock()
             platform = Platform(
                 registry=Registry(SERVICES),
@@ -65,12 +69,11 @@ class Server:
                 http = await serve(gateway.handle, host=settings.host, port=settings.port)
             except OSError as error:
                 raise StartupError(explain_taken(settings.host, settings.port, error)) from error
+            opened.push_async_callback(http.close)
             platform.endpoint = f"http://{settings.host}:{http.port}"
             await platform.start()
             gateway.control.ready = True
-        except BaseException:
-            await store.close()
-            raise
+            opened.pop_all()
         return cls(platform, http, sandbox)
 
     async def stop(self) -> None:
@@ -145,5 +148,8 @@ def run(arguments: argparse.Namespace) -> int:
     flags = {option.name: getattr(arguments, option.name.replace("-", "_")) for option in OPTIONS}
     settings = load(flags)
     log.configure(settings.log_format)
-    uvloop.run(_run(settings, arguments.began_s))
+    try:
+        uvloop.run(_run(settings, arguments.began_s))
+    except Corrupt as error:
+        raise StartupError(f"the data folder is damaged: {error}") from error
     return 0
