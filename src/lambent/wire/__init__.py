@@ -6,14 +6,22 @@ May import: net, base, and msgspec, cbor2, awscrt. Read first: `codec.py` (the f
 
 from lambent.wire.codec import Call, Codec
 from lambent.wire.model import Member, Operation, ServiceModel, Shape
+from lambent.wire.sigv4 import Credential, Dialect, Signer, parse_credential, verify
+from lambent.wire.validate import validation_message
 from lambent.wire.values import Stream
 
 __all__ = [
     "Call",
     "Codec",
+    "Credential",
+    "Dialect",
     "Member",
     "Operation",
     "ServiceModel",
     "Shape",
+    "Signer",
     "Stream",
+    "parse_credential",
+    "validation_message",
+    "verify",
 ]

@@ -15,15 +15,17 @@ from lambent.wire.model import Member
 from lambent.wire.tree import TreeReaders, TreeWriters
 from lambent.wire.values import DEPTH_MAX, Unparsable, Wire, finite_seconds, unix_seconds
 
-_KNOWN_TAGS = (0, 2, 3, 4, 5, 25, 28, 29, 30, 35, 36, 37, 52, 54, 100, 256, 258, 260, 261, 1004)
-_KNOWN_TAGS = (*_KNOWN_TAGS, 43000, 55799)
+_KNOWN_TAGS = (0, 2, 3, 4, 5, 25, 28, 29, 30, 35, 36, 37, 52, 54, 100, 256, 258, 260, 261)
+_RARE_TAGS = (1004, 43000, 55799)
 
 
 def _refuse(*_args: object) -> Wire:
     raise Unparsable("The CBOR body carries a tag that the protocol does not use")
 
 
-_SEMANTIC = {tag: _refuse for tag in _KNOWN_TAGS} | {1: lambda value, _immutable: value}
+_SEMANTIC = {tag: _refuse for tag in (*_KNOWN_TAGS, *_RARE_TAGS)} | {
+    1: lambda value, _immutable: value
+}
 
 
 def decode(data: bytes) -> Wire:

@@ -19,6 +19,7 @@ from lambent.wire.model import ServiceModel
 from lambent.wire.protocols import Plan, compile_plan
 from lambent.wire.query import pairs
 from lambent.wire.routes import Routes
+from lambent.wire.sigv4 import JSON, QUERY, S3, Dialect
 from lambent.wire.validate import Validator, compile_validator
 from lambent.wire.values import Unparsable
 from lambent.wire.xml import MALFORMED
@@ -130,6 +131,12 @@ class Codec:
             raise AwsError("InvalidAction", text, status=400)
         fields.pop("Version", None)
         return Call(name, protocol, fields)
+
+    def dialect(self, request: Request) -> Dialect:
+        """How a refused signature is worded for this request."""
+        if self.model.dropped.bare_errors:
+            return S3
+        return QUERY if self._protocol(request) in ("query", "ec2", "rest-xml") else JSON
 
     # --- values in -------------------------------------------------------------------------------
 

@@ -92,7 +92,8 @@ def parse(data: bytes) -> Node:
 class ReadNodes(Protocol):
     """Reads a value from the elements that carry it (several only for flattened values)."""
 
-    def __call__(self, nodes: list[Node]) -> Wire: ...
+    def __call__(self, nodes: list[Node]) -> Wire:
+        """The value."""
 
 
 def structure_reader(members: Iterable[Member]) -> Callable[[Node], dict[str, Wire]]:
