@@ -71,7 +71,10 @@ class Identities:
         """The root key, when this server verifies signatures."""
 
     async def start(self) -> None:
-        """Under `--auth enforce`, make sure there is a root key for the default account."""
+        """Under `--auth enforce`, make sure there is a root key for the default account.
+
+        The one that this server has already survives a reset: its owner holds it in a file.
+        """
         settings = self._platform.settings
         if not settings.enforce:
             return
@@ -79,7 +82,7 @@ class Identities:
         row = await self._platform.store.get(key)
         if row is None:
             principal = Principal.root(settings.account, partition_of(settings.region))
-            issued = self.make(principal)
+            issued = self.root or self.make(principal)
             await self._platform.store.commit(
                 Put(key, {"id": issued.access_key}, expect=ABSENT), self.put(issued)
             )

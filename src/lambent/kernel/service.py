@@ -101,6 +101,8 @@ class Service:
     """Domain events listened to: `service.EventName`."""
     controls: Mapping[str, Control] = field(default_factory=dict)
     """Addresses below `/_lambent/`, by their first path segment."""
+    _exempt: dict[str, frozenset[str]] = field(default_factory=dict, init=False, repr=False)
+    """`unvalidated` by operation, as far as asked for."""
 
     @cached_property
     def model(self) -> ServiceModel:
@@ -122,7 +124,12 @@ class Service:
 
     def validate(self, operation: str, params: Wire) -> None:
         """Raise AWS's validation error if `params` breaks the model's constraints."""
-        errors = self.codec.validate(operation, params, self.unvalidated)
+        exempt = self._exempt.get(operation)
+        if exempt is None:
+            mine = f"{operation}."
+            names = (name.removeprefix(mine) for name in self.unvalidated)
+            exempt = self._exempt[operation] = frozenset(name for name in names if "." not in name)
+        errors = self.codec.validate(operation, params, exempt)
         if errors:
             noun = "error" if len(errors) == 1 else "errors"
             raise AwsError(
