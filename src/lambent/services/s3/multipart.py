@@ -1,0 +1,377 @@
+"""Multipart uploads: create, upload parts, complete, abort.
+
+An upload is a record under (bucket, key, id); its parts are records under (bucket, id, number),
+each with its blob. Completing makes the parts' blobs the object's, in the commit that removes them:
+no byte is copied. Ids rise with time, so that a key's uploads list in the order they began.
+
+A part that is stored while its upload ends would be left behind by the commit that ends it; so
+whoever ends an upload looks again afterwards (`_sweep`).
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from lambent.base.errors import AwsError
+from lambent.kernel import Ctx, Verbs, Wire
+from lambent.services.s3 import buckets, checksums, content, objects, options, parts
+from lambent.services.s3.errors import (
+    bad_digest,
+    conflict,
+    invalid_argument,
+    invalid_part,
+    invalid_request,
+    malformed_xml,
+    no_such_upload,
+)
+from lambent.services.s3.limits import DELETE_ROWS, PAGE_MAX, PART_BYTES_MIN, PARTS_MAX
+from lambent.services.s3.names import check_key, path_encoded
+from lambent.services.s3.objects import ENCRYPTION
+from lambent.store.protocol import Blob, Conflict, Delete, Put, Record
+
+VERBS = Verbs()
+
+
+async def find(ctx: Ctx, request: Wire) -> tuple[Ctx, Record]:
+    """The upload that a request names, and the home of its bucket.
+
+    Errors: NoSuchBucket, NoSuchUpload, AccessDenied, PermanentRedirect, NotImplemented.
+    """
+    options.refuse(request)
+    ctx = await buckets.home(ctx, request)
+    record = await ctx.get("Upload", request["Bucket"], request["Key"], request["UploadId"])
+    if record is None:
+        raise no_such_upload(request["UploadId"])
+    return ctx, record
+
+
+@VERBS.operation("CreateMultipartUpload")
+async def create_multipart_upload(ctx: Ctx, request: Wire) -> Wire:
+    """Begin an upload.
+
+    Errors: NoSuchBucket, KeyTooLongError, InvalidRequest (checksum kinds that do not fit).
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateMultipartUpload.html
+    """
+    options.refuse(request)
+    ctx = await buckets.home(ctx, request)
+    bucket, key = request["Bucket"], request["Key"]
+    check_key(key)
+    kind = checksums.upload_kind(request.get("ChecksumAlgorithm"), request.get("ChecksumType"))
+    now_s = ctx.now()
+    upload_id = f"{int(now_s * 1_000_000):015x}" + ctx.platform.ids.uuid().replace("-", "")
+    value = objects.described(request) | {
+        "Initiated": now_s,
+        "Initiator": _initiator(ctx),
+        "_seen": _seen(await ctx.get("Object", bucket, key)),
+    }
+    if kind is not None:
+        value |= {"ChecksumAlgorithm": kind[0], "ChecksumType": kind[1]}
+    await buckets.check_open(ctx, bucket)
+    await ctx.commit(Put(ctx.key("Upload", bucket, key, upload_id), value))
+    answer = {
+        "Bucket": bucket,
+        "Key": key,
+        "UploadId": upload_id,
+        "ServerSideEncryption": ENCRYPTION,
+    }
+    if kind is not None:
+        answer |= {"ChecksumAlgorithm": kind[0], "ChecksumType": kind[1]}
+    return answer
+
+
+def _initiator(ctx: Ctx) -> Wire:
+    name = ctx.principal.arn.rpartition("/")[2]
+    if ctx.principal.arn.endswith(":root"):
+        return buckets.owner(ctx) | {"DisplayName": ctx.account}
+    return {"ID": ctx.principal.arn, "DisplayName": name}
+
+
+def _seen(record: Record | None) -> list[Any] | None:
+    """What tells one state of an object from the next."""
+    return None if record is None else [record.version, record.value["LastModified"]]
+
+
+def check_number(number: int) -> None:
+    """Errors: InvalidArgument."""
+    if not 1 <= number <= PARTS_MAX:
+        text = f"Part number must be an integer between 1 and {PARTS_MAX}, inclusive"
+        raise invalid_argument(text, "partNumber", number)
+
+
+@VERBS.operation("UploadPart")
+async def upload_part(ctx: Ctx, request: Wire) -> Wire:
+    """Store one part, in place of an earlier one of that number.
+
+    Errors: NoSuchUpload, InvalidArgument, BadDigest, InvalidRequest.
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPart.html
+    """
+    check_number(request["PartNumber"])
+    ctx, upload = await find(ctx, request)
+    claim = checksums.claimed(request)
+    algorithm = upload.value.get("ChecksumAlgorithm")
+    if algorithm is not None and claim is not None and claim[0] != algorithm:
+        raise invalid_request(
+            f"Checksum Type mismatch occurred, expected checksum Type: {algorithm.lower()}, "
+            f"actual checksum Type: {claim[0].lower()}"
+        )
+    kept = algorithm or checksums.DEFAULT
+    wanted = (kept,) if claim is None or claim[0] == kept else (kept, claim[0])
+    received = await content.receive(ctx, request, claim, wanted)
+    try:
+        await keep_part(ctx, request, received.etag, received.blob, received.checksums[kept])
+    finally:
+        received.release(ctx)
+    answer = {"ETag": received.etag, "ServerSideEncryption": ENCRYPTION}
+    shown = algorithm or received.claimed
+    if shown is not None:
+        answer[checksums.member(shown)] = received.checksums[shown]
+    return answer
+
+
+async def keep_part(ctx: Ctx, request: Wire, etag: str, blob: Blob, checksum: str) -> float:
+    """Commit a part; when that was. `checksum`: of the upload's algorithm, else of the default.
+
+    Errors: NoSuchUpload when the upload has ended meanwhile; as `buckets.check_open`.
+    """
+    bucket, upload_id = request["Bucket"], request["UploadId"]
+    await buckets.check_open(ctx, bucket)
+    if await ctx.get("Upload", bucket, request["Key"], upload_id) is None:
+        raise no_such_upload(upload_id)
+    now_s = ctx.now()
+    value = {
+        "PartNumber": request["PartNumber"],
+        "LastModified": now_s,
+        "ETag": etag,
+        "Size": blob.size_bytes,
+        "_checksum": checksum,
+        "_blob": blob.sha256,
+    }
+    key = ctx.key("Part", bucket, upload_id, f"{request['PartNumber']:05d}")
+    await ctx.commit(Put(key, value, None, (blob,)))
+    return now_s
+
+
+@VERBS.operation("AbortMultipartUpload")
+async def abort_multipart_upload(ctx: Ctx, request: Wire) -> Wire:
+    """End an upload and drop its parts. Errors: NoSuchUpload."""
+    ctx, upload = await find(ctx, request)
+    await ctx.commit(Delete(upload.key))
+    await _sweep(ctx, request)
+    return {}
+
+
+async def _sweep(ctx: Ctx, request: Wire) -> None:
+    """Drop the parts of an upload that has ended, those included that came at the last moment."""
+    await ctx.store.commit()
+    prefix = ctx.key("Part", request["Bucket"], request["UploadId"])
+    while rows := await ctx.store.scan(prefix, limit=DELETE_ROWS):
+        await ctx.commit(*(Delete(row.key) for row in rows))
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """What the listed parts make together."""
+
+    rows: Sequence[Record]
+    size_bytes: int
+    etag: str
+    checksum: Wire
+    digests: Sequence[bytes]
+
+
+@VERBS.operation("CompleteMultipartUpload")
+async def complete_multipart_upload(ctx: Ctx, request: Wire) -> Wire:
+    """Make the listed parts one object. Completing again what has just been completed succeeds.
+
+    Errors: NoSuchUpload, InvalidPart, InvalidPartOrder, EntityTooSmall, MalformedXML, BadDigest,
+    PreconditionFailed, ConditionalRequestConflict.
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html
+    """
+    try:
+        ctx, upload = await find(ctx, request)
+    except AwsError as error:
+        done = await _completed(ctx, request) if error.code == "NoSuchUpload" else None
+        if done is None:
+            raise
+        return _answer(ctx, request, done)
+    whole = await _assemble(ctx, request, upload.value)
+    version = await _expected(ctx, request, upload)
+    value = _object(ctx, request, upload.value, whole)
+    blobs = [Blob(row.value["_blob"], row.value["Size"]) for row in whole.rows]
+    value["_blobs"] = content.pack(blobs)
+    also = [Delete(upload.key, upload.version), *(Delete(row.key) for row in whole.rows)]
+    try:
+        await objects.store(
+            ctx, request, value, blobs, "CompleteMultipartUpload", version=version, also=also
+        )
+    except Conflict:
+        raise no_such_upload(request["UploadId"]) from None
+    await _sweep(ctx, request)
+    return _answer(ctx, request, value)
+
+
+async def _completed(ctx: Ctx, request: Wire) -> Wire | None:
+    ctx = await buckets.home(ctx, request)
+    record = await ctx.get("Object", request["Bucket"], request["Key"])
+    if record is None or record.value.get("_upload") != request["UploadId"]:
+        return None
+    return record.value
+
+
+async def _expected(ctx: Ctx, request: Wire, upload: Record) -> int | None:
+    """As `objects.expected`; a change since the upload began is a conflict even if it fits.
+
+    Errors: ConditionalRequestConflict besides.
+    """
+    version = await objects.expected(ctx, request)
+    if version is None:
+        return None
+    now = _seen(await ctx.get("Object", request["Bucket"], request["Key"]))
+    if now != upload.value["_seen"]:
+        condition = "If-Match" if "IfMatch" in request else "If-None-Match"
+        raise conflict(condition, request["Key"])
+    return version
+
+
+async def _assemble(ctx: Ctx, request: Wire, upload: Wire) -> _Whole:
+    listed = (request.get("MultipartUpload") or {}).get("Parts") or []
+    if not listed or any("PartNumber" not in part or "ETag" not in part for part in listed):
+        raise malformed_xml()
+    numbers = [part["PartNumber"] for part in listed]
+    if any(one >= two for one, two in pairwise(numbers)):
+        raise AwsError(
+            "InvalidPartOrder",
+            "The list of parts was not in ascending order. Parts must be ordered by part number.",
+            status=400,
+            fields={"UploadId": request["UploadId"]},
+        )
+    stored = await _stored(ctx, request)
+    rows = [_chosen(request, upload, part, stored) for part in listed]
+    for row in rows[:-1]:
+        if row.value["Size"] < PART_BYTES_MIN:
+            raise _too_small(row.value)
+    total = sum(row.value["Size"] for row in rows)
+    if request.get("MpuObjectSize", total) != total:
+        raise invalid_request(
+            f"The provided 'x-amz-mp-object-size' header value {request['MpuObjectSize']} "
+            f"does not match what was computed: {total}"
+        )
+    joined = b"".join(bytes.fromhex(row.value["ETag"].strip('"')) for row in rows)
+    md5 = hashlib.md5(joined, usedforsecurity=False).hexdigest()
+    digests = [checksums.decode(row.value["_checksum"]) for row in rows]
+    checksum = _checksum(request, upload, digests, [row.value["Size"] for row in rows])
+    return _Whole(rows, total, f'"{md5}-{len(rows)}"', checksum, digests)
+
+
+async def _stored(ctx: Ctx, request: Wire) -> dict[int, Record]:
+    prefix = ctx.key("Part", request["Bucket"], request["UploadId"])
+    found: dict[int, Record] = {}
+    after = None
+    while rows := await ctx.store.scan(prefix, after=after, limit=PAGE_MAX):
+        found |= {row.value["PartNumber"]: row for row in rows}
+        after = rows[-1].key
+    return found
+
+
+def _chosen(request: Wire, upload: Wire, part: Wire, stored: dict[int, Record]) -> Record:
+    """The stored part that one entry of the request means. Errors: InvalidPart, BadDigest."""
+    number, etag = part["PartNumber"], part["ETag"].strip('"')
+    row = stored.get(number)
+    algorithm = upload.get("ChecksumAlgorithm")
+    claim = checksums.of(part)
+    if (
+        row is None
+        or row.value["ETag"].strip('"') != etag
+        or (algorithm is None and claim is not None)
+    ):
+        raise invalid_part(request["UploadId"], number, etag)
+    if algorithm is None:
+        return row
+    if claim is None and upload["ChecksumType"] == checksums.COMPOSITE:
+        raise invalid_request(
+            f"The upload was created using a {algorithm.lower()} checksum. The complete request "
+            "must include the checksum for each part. "
+            f"It was missing for part {number} in the request."
+        )
+    if claim is not None and claim != (algorithm, row.value["_checksum"]):
+        raise bad_digest(
+            f"The {claim[0].lower()} you specified for part {number} "
+            "did not match what we received."
+        )
+    return row
+
+
+def _too_small(part: Wire) -> AwsError:
+    return AwsError(
+        "EntityTooSmall",
+        "Your proposed upload is smaller than the minimum allowed size",
+        status=400,
+        fields={
+            "ETag": part["ETag"].strip('"'),
+            "MinSizeAllowed": PART_BYTES_MIN,
+            "PartNumber": part["PartNumber"],
+            "ProposedSize": part["Size"],
+        },
+    )
+
+
+def _checksum(request: Wire, upload: Wire, digests: Sequence[bytes], sizes: Sequence[int]) -> Wire:
+    """The whole's checksum, if the request says nothing else. Errors: InvalidRequest, BadDigest."""
+    algorithm = upload.get("ChecksumAlgorithm", checksums.DEFAULT)
+    kind = upload.get("ChecksumType", checksums.FULL_OBJECT)
+    asked = request.get("ChecksumType", kind)
+    if asked != upload.get("ChecksumType", kind):
+        raise invalid_request(
+            f"The upload was created using the {upload.get('ChecksumType', 'null')} checksum mode. "
+            "The complete request must use the same checksum mode."
+        )
+    if kind == checksums.COMPOSITE:
+        value = checksums.composite(algorithm, digests)
+    else:
+        value = checksums.combined(algorithm, zip(digests, sizes, strict=True))
+    claim = checksums.of(request)
+    if claim is not None:
+        # Without its type S3 takes a claim for that of the parts' checksums, as a full one is not.
+        fits = claim[0] == algorithm and (
+            claim[1] == value if kind == checksums.COMPOSITE or "ChecksumType" in request else False
+        )
+        if not fits:
+            raise bad_digest(
+                f"The {algorithm.lower()} you specified did not match the calculated checksum."
+            )
+    return {checksums.member(algorithm): value, "ChecksumType": kind}
+
+
+def _object(ctx: Ctx, request: Wire, upload: Wire, whole: _Whole) -> Wire:
+    names = (*objects.DESCRIPTION, "StorageClass")
+    value: Wire = {name: upload[name] for name in names if name in upload}
+    with_digests = "ChecksumAlgorithm" in upload
+    value["_parts"] = parts.pack(
+        [
+            parts.Part(row.value["PartNumber"], row.value["Size"], digest if with_digests else b"")
+            for row, digest in zip(whole.rows, whole.digests, strict=True)
+        ]
+    )
+    return value | {
+        "ETag": whole.etag,
+        "Size": whole.size_bytes,
+        "LastModified": ctx.now(),
+        "Checksum": whole.checksum,
+        "_upload": request["UploadId"],
+    }
+
+
+def _answer(ctx: Ctx, request: Wire, value: Wire) -> Wire:
+    bucket, key = request["Bucket"], request["Key"]
+    host = ctx.origin.removeprefix("http://")
+    path = "" if host.startswith(f"{bucket}.s3.") else f"/{bucket}"
+    return {
+        "Location": f"{ctx.origin}{path}/{path_encoded(key)}",
+        "Bucket": bucket,
+        "Key": key,
+        "ETag": value["ETag"],
+        "ServerSideEncryption": ENCRYPTION,
+        **value["Checksum"],
+    }
