@@ -48,7 +48,7 @@ def monotonic() -> float:
 
 
 def wall_ms() -> int:
-    """Real milliseconds since the epoch: for deadlines that user code compares with its own clock."""
+    """Real milliseconds since the epoch, for deadlines that user code compares with its own."""
     return int(time.time() * 1000)  # noqa: TID251 - user code lives in real time
 
 

@@ -11,6 +11,7 @@ from lambent.kernel.bus import Bus
 from lambent.kernel.context import Ctx, Principal, Wire
 from lambent.kernel.delivery import Deliveries
 from lambent.kernel.identity import Identities
+from lambent.kernel.journal import Journal, NoJournal
 from lambent.kernel.projection import project
 from lambent.kernel.service import Engine, Registry
 from lambent.kernel.timers import Timers
@@ -57,6 +58,8 @@ class Platform:
         self.endpoint = ""
         """`http://host:port`, known once the gateway listens."""
         self.engines: dict[str, Engine] = {}
+        self.journal: Journal = NoJournal()
+        """Takes the log lines of invocations; a service's engine fills it (`Service.journal`)."""
         self.tasks = Tasks("platform")
         self.identities = Identities(self)
         self.bus = Bus(self)
@@ -68,7 +71,9 @@ class Platform:
         await self.identities.start()
         for service in self.registry.services.values():
             if service.start is not None:
-                self.engines[service.name] = await service.start(self)
+                engine = self.engines[service.name] = await service.start(self)
+                if service.journal is not None:
+                    self.journal = service.journal(engine)
         await self.timers.start()
         await self.bus.start()
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from lambent.base.errors import AwsError
 from lambent.kernel.context import Ctx, Wire
+from lambent.kernel.journal import Journal
 from lambent.kernel.timers import TimerHandler
 from lambent.wire import Codec, ServiceModel
 
@@ -94,6 +95,8 @@ class Service:
     unvalidated: frozenset[str] = frozenset()
     """Members that AWS checks by rules of its own: `Operation.member` or `member`."""
     start: Callable[[Platform], Awaitable[Engine]] | None = None
+    journal: Callable[[Engine], Journal] | None = None
+    """Set by the service that keeps logs: its engine as the platform's journal."""
     targets: Mapping[str, Target] = field(default_factory=dict)
     """Delivery targets by the first word of the ARN's resource; "" for any."""
     timers: Mapping[str, TimerHandler] = field(default_factory=dict)
