@@ -45,6 +45,7 @@ class Bench:
     def __init__(self, sandbox: ProcessSandbox) -> None:
         self.sandbox = sandbox
         self.output: list[bytes] = []
+        self._arrived: asyncio.Event | None = None
         self._count = 0
 
     def code(self, files: Mapping[str, str], mode: int = 0o755) -> Path:
@@ -86,7 +87,7 @@ class Bench:
             memory_mib=memory_mib,
             tmp_mib=tmp_mib,
             init_timeout_s=10,
-            on_output=self.output.append,
+            on_output=self.hear,
         )
         return await self.sandbox.launch(spec)
 
@@ -104,6 +105,19 @@ class Bench:
         if not has_node(self.sandbox):
             pytest.skip("no Node.js on this machine")
         return await self.start({"m.js": source}, runtime="nodejs20.x", **options)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until output makes `condition` true."""
+        arrived = asyncio.Event()
+        self._arrived = arrived
+        while not condition():
+            arrived.clear()
+            await arrived.wait()
+
+    def hear(self, line: bytes) -> None:
+        self.output.append(line)
+        if self._arrived is not None:
+            self._arrived.set()
 
     def text(self) -> str:
         return b"\n".join(self.output).decode()

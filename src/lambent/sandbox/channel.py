@@ -89,6 +89,7 @@ class Frames:
         if len(data) < HEADER.size:
             return None
         kind, meta_size, size, sequence = HEADER.unpack_from(data)
+        _check(kind)
         end = HEADER.size + meta_size + size
         if size > self._limit or len(data) < end:
             return None
@@ -100,6 +101,7 @@ class Frames:
         whole = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         self._parts = [whole]
         kind, meta_size, size, sequence = HEADER.unpack_from(whole)
+        _check(kind)
         split = HEADER.size + meta_size
         if size > self._limit and len(whole) < split:
             self._need = split
@@ -124,9 +126,12 @@ class Frames:
         return frame
 
 
-def _frame(kind: int, meta: bytes, payload: bytes, sequence: int) -> Frame:
+def _check(kind: int) -> None:
     if kind not in _KNOWN:
         raise FrameError(f"unknown frame type {kind}")
+
+
+def _frame(kind: int, meta: bytes, payload: bytes, sequence: int) -> Frame:
     try:
         fields = json.loads(meta) if meta else {}
     except ValueError as error:

@@ -8,7 +8,7 @@ server, only named to an interpreter.
 Messages in: `launch {box, ids, limits}` + [output pipe, control channel], and
 `kill {box, signal, final}`.
 Messages out: `{launched, pid}`, `{failed, text}`, `{exited, status, rss_kib}`,
-`{killed}` (after a final kill), `{unusable}`.
+`{killed}` (after a final kill, when all is gone), `{unusable}`.
 
 Invariants: what one environment is told (its variables, its folders) never enters this process,
 because every later fork would inherit it: the child reads it from its own channel after the fork.
@@ -117,6 +117,7 @@ class Nursery:
         self.uids: dict[
             int, int
         ] = {}  # box -> uid, until the last kill of the box; only when we are root
+        self.dying: dict[int, int | None] = {}  # box -> uid: killed, but not all of it is gone yet
 
     def run(self) -> None:
         """Serve until the server goes away; then kill everything."""
@@ -137,6 +138,7 @@ class Nursery:
                 with contextlib.suppress(BlockingIOError):
                     os.read(wake, 4096)
                 self.reap()
+                self.settle()
             if self.sock.fileno() in ready and not self.command():
                 break
         for box in list(self.uids) + list(self.pids):
@@ -156,8 +158,8 @@ class Nursery:
         elif message["op"] == "kill":
             self.kill(message["box"], message["signal"])
             if message["final"]:
-                self.uids.pop(message["box"], None)
-                self.say({"killed": message["box"]})
+                self.dying[message["box"]] = self.uids.pop(message["box"], None)
+                self.settle()
         return True
 
     def launch(self, message: dict[str, Any], fds: list[int]) -> None:
@@ -214,18 +216,34 @@ class Nursery:
 
     def kill_orphans(self) -> None:
         """Unprivileged: kill what was re-parented to us and belongs to no live session."""
+        for pid in self.orphans():
+            with contextlib.suppress(OSError):
+                if os.getsid(pid) not in self.boxes:
+                    os.kill(pid, signal.SIGKILL)
+
+    def orphans(self) -> list[int]:
+        """Our children that no box was launched as: what was re-parented to us."""
         me = os.getpid()
         try:
             with open("/proc/%d/task/%d/children" % (me, me)) as file:
                 children = [int(pid) for pid in file.read().split()]
         except OSError:
+            return []
+        return [pid for pid in children if pid not in self.boxes]
+
+    def settle(self) -> None:
+        """Report the boxes of which no process is left.
+
+        As parents die their children become ours, so whatever is left of a box has an ancestor
+        among our own children, and its end wakes us.
+        """
+        if not self.dying:
             return
-        for pid in children:
-            try:
-                if pid not in self.boxes and os.getsid(pid) not in self.boxes:
-                    os.kill(pid, signal.SIGKILL)
-            except OSError:
-                continue
+        uids = {uid_of(pid) for pid in self.orphans()}
+        for box, uid in list(self.dying.items()):
+            if box not in self.pids and uid not in uids:
+                del self.dying[box]
+                self.say({"killed": box})
 
     def reap(self) -> None:
         """Collect what ended; report environments, forget their orphans."""
@@ -247,13 +265,25 @@ class Nursery:
             self.sock.sendall(json.dumps(message).encode())
 
 
+def uid_of(pid: int) -> int:
+    """The real uid of a process; -1 when it is gone."""
+    with contextlib.suppress(OSError), open("/proc/%d/status" % pid) as file:
+        for line in file:
+            if line.startswith("Uid:"):
+                return int(line.split()[1])
+    return -1
+
+
 def signal_group(pid: int, number: int) -> None:
-    """Signal a process and its group; both may be gone."""
-    for target in (os.killpg, os.kill):
-        try:
-            target(pid, number)
-        except OSError:
-            continue
+    """Signal a process and its group, once each; both may be gone."""
+    try:
+        os.killpg(pid, number)
+        if number != signal.SIGKILL:
+            return
+    except OSError:
+        pass  # not a group leader yet, or no more
+    with contextlib.suppress(OSError):
+        os.kill(pid, number)
 
 
 def receive_fds(sock: socket.socket) -> tuple[bytes, list[int]]:
