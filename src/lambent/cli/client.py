@@ -80,7 +80,7 @@ class Client:
     def __init__(self, endpoint: str, region: str, credentials: Credentials) -> None:
         self.endpoint = endpoint.rstrip("/")
         self.region = region
-        self._credentials = credentials
+        self.credentials = credentials
         parts = urlsplit(self.endpoint)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise CommandError(
@@ -187,7 +187,7 @@ class Client:
         body: bytes,
     ) -> dict[str, str]:  # fmt: skip
         """All headers of the request."""
-        who = self._credentials
+        who = self.credentials
         signer = Signer(who.access_key, who.secret, self.region, service, who.token or None)
         signed = {name.lower(): value for name, value in headers.items()}
         signed["host"] = self._host
