@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from lambent.kernel.context import Ctx, Wire
@@ -106,10 +107,12 @@ class Document:
         return await self.find(ctx, request)
 
     def _lister(self, service: Service) -> Operation:
+        paged = cache(lambda: self.paging or Paging.of(service, self.list))
+
         async def list_(ctx: Ctx, request: Wire) -> Wire:
             if self.parent is not None:
                 await self.parent(ctx, request)
-            paging = self.paging or Paging.of(service, self.list)
+            paging = paged()
             rows, token = await listed(
                 ctx,
                 ctx.key(self.noun, *key_parts(request, self.ids[:-1], self.fold)),

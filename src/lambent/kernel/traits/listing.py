@@ -44,8 +44,8 @@ BAD_TOKEN = Missing("InvalidParameterException", "The specified nextToken is inv
 class Paging:
     """How one list operation is paged."""
 
-    token_in: str
-    token_out: str
+    input: str
+    output: str
     limit: str
     more: str = ""
     """The output member that says whether there is more, if there is one."""
@@ -55,8 +55,8 @@ class Paging:
         """As the model's paginators say; they are incomplete, so a declaration may say it too."""
         names = service.model.paginators()[operation]
         return cls(
-            token_in=names["input_token"],
-            token_out=names["output_token"],
+            input=names["input_token"],
+            output=names["output_token"],
             limit=names["limit_key"],
             more=names.get("more_results", ""),
         )
@@ -67,7 +67,7 @@ class Paging:
         if self.more:
             answer[self.more] = token is not None
         if token is not None:
-            answer[self.token_out] = token
+            answer[self.output] = token
         return answer
 
 
@@ -94,7 +94,7 @@ async def listed(
         return await select(
             ctx.store,
             prefix,
-            token=request.get(paging.token_in),
+            token=request.get(paging.input),
             limit=limit,
             starts=starts,
             keep=keep,

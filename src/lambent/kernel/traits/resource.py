@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from lambent.kernel.context import Ctx, Wire
@@ -66,6 +67,8 @@ class Resource:
     """The request members that name what it lives in, outermost first."""
     parent: Parent | None = None
     """The record that it lives in; raises what AWS answers where there is none."""
+    named: Callable[[Wire], Wire] = lambda request: request
+    """A request with `parents` and `id`, where some operations name it otherwise (by ARN)."""
     missing: Missing
     exists: Missing | None = None
     """None: creating it again answers the one that is there, if the request is the same."""
@@ -110,7 +113,8 @@ class Resource:
 
     def key(self, ctx: Ctx, request: Wire) -> Key:
         """The store key of the one that a request names."""
-        return ctx.key(self.noun, *key_parts(request, (*self.parents, self.id), self.fold))
+        names = (*self.parents, self.id)
+        return ctx.key(self.noun, *key_parts(self.named(request), names, self.fold))
 
     async def find(self, ctx: Ctx, request: Wire) -> Record | None:
         """The record that a request names, or None."""
@@ -123,7 +127,8 @@ class Resource:
             return record
         if self.parent is not None:
             await self.parent(ctx, request)
-        raise self.missing.error(**request | {"id": request[self.id], "ctx": ctx})
+        named = self.named(request)
+        raise self.missing.error(**named | {"id": named[self.id], "ctx": ctx})
 
     def serve(self, service: Service) -> Iterator[tuple[str, Operation]]:
         """The named operations."""
@@ -207,14 +212,17 @@ class Resource:
         return starts.lower() if self.fold else starts
 
     def _lister(self, service: Service) -> Operation:
+        paged = cache(lambda: self.paging or Paging.of(service, self.list))
+
         async def list_(ctx: Ctx, request: Wire) -> Wire:
             if self.parent is not None:
                 await self.parent(ctx, request)
-            paging = self.paging or Paging.of(service, self.list)
+            paging = paged()
             keep = self.keep
+            parents = key_parts(self.named(request), self.parents, self.fold)
             rows, token = await listed(
                 ctx,
-                ctx.key(self.noun, *key_parts(request, self.parents, self.fold)),
+                ctx.key(self.noun, *parents),
                 request,
                 paging,
                 most=self.list_max,

@@ -113,7 +113,7 @@ class Tagging:
         if self.paging is None:
             return {self.tags: self.as_wire(tags)}
         names = list(tags)
-        after = request.get(self.paging.token_in)
+        after = request.get(self.paging.input)
         # The token is the last key that was shown; one that is gone starts the list over.
         start = names.index(after) + 1 if after in tags else 0
         shown = names[start : start + (request.get(self.paging.limit) or TAGS_MAX)]

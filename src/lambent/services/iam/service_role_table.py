@@ -1,0 +1,181 @@
+"""The service-linked roles that AWS services have: what they are called and may do.
+
+Those in the recordings are from there, the others from the services' own documentation.
+Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_aws-services-that-work-with-iam.html
+"""
+
+from dataclasses import dataclass
+
+_DESCRIPTIONS = {
+    "rds": "Allows Amazon RDS to manage AWS resources on your behalf",
+    "ssm": "Provides access to AWS Resources managed or used by Amazon SSM.",
+    "sso": (
+        "Service-linked role used by AWS SSO to manage AWS resources, including IAM roles, "
+        "policies and SAML IdP on your behalf."
+    ),
+}
+
+SUFFIXED = frozenset({"autoscaling.amazonaws.com", "connect.amazonaws.com", "lexv2.amazonaws.com"})
+"""Services that may have several such roles in an account, told apart by a suffix."""
+
+# service principal without .amazonaws.com, role name without AWSServiceRoleFor, policy name
+_TABLE = """
+access-analyzer AccessAnalyzer AccessAnalyzerServiceRolePolicy
+accountdiscovery.ssm AmazonSSM_AccountDiscovery AWSSystemsManagerAccountDiscoveryServicePolicy
+acm CertificateManager CertificateManagerServiceRolePolicy
+apidestinations.events AmazonEventBridgeApiDestinations
+    AmazonEventBridgeApiDestinationsServiceRolePolicy
+application-insights ApplicationInsights CloudwatchApplicationInsightsServiceLinkedRolePolicy
+appmesh AppMesh AWSAppMeshServiceRolePolicy
+appstream.application-autoscaling ApplicationAutoScaling_AppStreamFleet
+    AWSApplicationAutoscalingAppStreamFleetPolicy
+appsync AppSync AWSAppSyncServiceRolePolicy
+autoscaling AutoScaling AutoScalingServiceRolePolicy
+autoscaling-plans AutoScalingPlans_EC2AutoScaling AWSAutoScalingPlansEC2AutoScalingPolicy
+backup Backup AWSBackupServiceLinkedRolePolicyForBackup
+batch Batch BatchServiceRolePolicy
+cassandra.application-autoscaling ApplicationAutoScaling_CassandraTable
+    AWSApplicationAutoscalingCassandraTablePolicy
+cks.kms KeyManagementServiceCustomKeyStores AWSKeyManagementServiceCustomKeyStoresServiceRolePolicy
+cloud9 AWSCloud9 AWSCloud9ServiceRolePolicy
+cloudtrail CloudTrail CloudTrailServiceRolePolicy
+codeguru-reviewer AmazonCodeGuruReviewer AmazonCodeGuruReviewerServiceRolePolicy
+codestar-notifications CodeStarNotifications AWSCodeStarNotificationsServiceRolePolicy
+comprehend.application-autoscaling ApplicationAutoScaling_ComprehendEndpoint
+    AWSApplicationAutoscalingComprehendEndpointPolicy
+compute-optimizer ComputeOptimizer ComputeOptimizerServiceRolePolicy
+config Config AWSConfigServiceRolePolicy
+connect AmazonConnect AmazonConnectServiceLinkedRolePolicy
+contributorinsights.dynamodb DynamoDBCloudWatchContributorInsights
+    DynamoDBCloudWatchContributorInsightsServiceRolePolicy
+custom-resource.application-autoscaling ApplicationAutoScaling_CustomResource
+    AWSApplicationAutoScalingCustomResourcePolicy
+dax DAX DAXServiceRolePolicy
+devops-guru DevOpsGuru AmazonDevOpsGuruServiceRolePolicy
+dms DMSServerless AWSDMSServerlessServiceRolePolicy
+dms-fleet-advisor DMSFleetAdvisor AWSDMSFleetAdvisorServiceRolePolicy
+docdb-elastic DocDB-Elastic AmazonDocDB-ElasticServiceRolePolicy
+dynamodb.application-autoscaling ApplicationAutoScaling_DynamoDBTable
+    AWSApplicationAutoscalingDynamoDBTablePolicy
+ec2-instance-connect Ec2InstanceConnect Ec2InstanceConnectEndpoint
+ec2.application-autoscaling ApplicationAutoScaling_EC2SpotFleetRequest
+    AWSApplicationAutoscalingEC2SpotFleetRequestPolicy
+ec2fleet EC2Fleet AWSEC2FleetServiceRolePolicy
+ecr ECRTemplate ECRTemplateServiceRolePolicy
+ecs ECS AmazonECSServiceRolePolicy
+ecs.application-autoscaling ApplicationAutoScaling_ECSService
+    AWSApplicationAutoscalingECSServicePolicy
+eks AmazonEKS AmazonEKSServiceRolePolicy
+eks-connector AmazonEKSConnector AmazonEKSConnectorServiceRolePolicy
+eks-fargate AmazonEKSForFargate AmazonEKSForFargateServiceRolePolicy
+eks-nodegroup AmazonEKSNodegroup AWSServiceRoleForAmazonEKSNodegroup
+elasticache ElastiCache ElastiCacheServiceRolePolicy
+elasticache.application-autoscaling ApplicationAutoScaling_ElastiCacheRG
+    AWSApplicationAutoscalingElastiCacheRGPolicy
+elasticbeanstalk ElasticBeanstalk AWSElasticBeanstalkServiceRolePolicy
+elasticfilesystem AmazonElasticFileSystem AmazonElasticFileSystemServiceRolePolicy
+elasticloadbalancing ElasticLoadBalancing AWSElasticLoadBalancingServiceRolePolicy
+elasticmapreduce EMRCleanup AmazonEMRCleanupPolicy
+elasticmapreduce.application-autoscaling ApplicationAutoScaling_EMRInstanceGroup
+    AWSApplicationAutoscalingEMRInstanceGroupPolicy
+email.cognito-idp AmazonCognitoIdpEmailService AmazonCognitoIdpEmailServiceRolePolicy
+emr-containers AmazonEMRContainers AmazonEMRContainersServiceRolePolicy
+emrwal EMRWAL EMRDescribeClusterPolicyForEMRWAL
+es AmazonElasticsearchService AmazonElasticsearchServiceRolePolicy
+events CloudWatchEvents CloudWatchEventsServiceRolePolicy
+fis FIS AmazonFISServiceRolePolicy
+fms FMS FMSServiceRolePolicy
+globalaccelerator GlobalAccelerator AWSGlobalAcceleratorSLRPolicy
+grafana AmazonGrafana AmazonGrafanaServiceLinkedRolePolicy
+guardduty AmazonGuardDuty AmazonGuardDutyServiceRolePolicy
+imagebuilder ImageBuilder AWSServiceRoleForImageBuilder
+inspector2 AmazonInspector2 AmazonInspector2ServiceRolePolicy
+iotmanagedintegrations IoTManagedIntegrations AWSIoTManagedIntegrationsRolePolicy
+ipam IPAM AWSIPAMServiceRolePolicy
+kafka Kafka KafkaServiceRolePolicy
+kafka.application-autoscaling ApplicationAutoScaling_KafkaCluster
+    AWSApplicationAutoscalingKafkaClusterPolicy
+kafkaconnect KafkaConnect KafkaConnectServiceRolePolicy
+kinesisreplication.dynamodb DynamoDBKinesisDataStreamsReplication
+    DynamoDBKinesisReplicationServiceRolePolicy
+lakeformation LakeFormationDataAccess LakeFormationDataAccessServiceRolePolicy
+lambda.application-autoscaling ApplicationAutoScaling_LambdaConcurrency
+    AWSApplicationAutoscalingLambdaConcurrencyPolicy
+lex LexBots AmazonLexBotPolicy
+lexv2 LexV2Bots AmazonLexV2BotPolicy
+lightsail Lightsail LightsailExportAccess
+logger.cloudfront CloudFrontLogger AWSCloudFrontLogger
+m2 AWSM2 AWSM2ServicePolicy
+macie AmazonMacie AmazonMacieServiceRolePolicy
+management.chatbot AWSChatbot AWSChatbotServiceLinkedRolePolicy
+memorydb MemoryDB MemoryDBServiceRolePolicy
+mq AmazonMQ AmazonMQServiceRolePolicy
+mrk.kms KeyManagementServiceMultiRegionKeys AWSKeyManagementServiceMultiRegionKeysServiceRolePolicy
+neptune.application-autoscaling ApplicationAutoScaling_NeptuneCluster
+    AWSApplicationAutoscalingNeptuneClusterPolicy
+network-firewall NetworkFirewall NetworkFirewallServiceRolePolicy
+notifications AwsUserNotifications AWSUserNotificationsServiceLinkedRolePolicy
+observability.aoss AmazonOpenSearchServerless AmazonOpenSearchServerlessServiceRolePolicy
+opensearchservice AmazonOpenSearchService AmazonOpenSearchServiceRolePolicy
+ops.apigateway APIGateway APIGatewayServiceRolePolicy
+ops.emr-serverless AmazonEMRServerless AmazonEMRServerlessServiceRolePolicy
+opsdatasync.ssm SystemsManagerOpsDataSync AWSSystemsManagerOpsDataSyncServiceRolePolicy
+opsinsights.ssm AmazonSSM_OpsInsights AWSSSMOpsInsightsServiceRolePolicy
+organizations Organizations AWSOrganizationsServiceTrustPolicy
+pullthroughcache.ecr ECRPullThroughCache AWSECRPullThroughCache_ServiceRolePolicy
+ram ResourceAccessManager AWSResourceAccessManagerServiceRolePolicy
+rds RDS AmazonRDSServiceRolePolicy
+rds.application-autoscaling ApplicationAutoScaling_RDSCluster
+    AWSApplicationAutoscalingRDSClusterPolicy
+redshift Redshift AmazonRedshiftServiceLinkedRolePolicy
+replication.cassandra KeyspacesReplication KeyspacesReplicationServiceRolePolicy
+replication.dynamodb DynamoDBReplication DynamoDBReplicationServiceRolePolicy
+replication.ecr ECRReplication ECRReplicationServiceRolePolicy
+replicator.lambda LambdaReplicator AWSLambdaReplicator
+repository.sync.codeconnections GitSync AWSGitSyncServiceRolePolicy
+resource-explorer-2 ResourceExplorer AWSResourceExplorerServiceRolePolicy
+rolesanywhere RolesAnywhere AWSRolesAnywhereServicePolicy
+s3-outposts S3OnOutposts AWSS3OnOutpostsServiceRolePolicy
+sagemaker.application-autoscaling ApplicationAutoScaling_SageMakerEndpoint
+    AWSApplicationAutoscalingSageMakerEndpointPolicy
+securityhub SecurityHub AWSSecurityHubServiceRolePolicy
+servicequotas ServiceQuotas ServiceQuotasServiceRolePolicy
+ses AmazonSES AmazonSESServiceRolePolicy
+shield AWSShield AWSShieldServiceRolePolicy
+spot EC2Spot AWSEC2SpotServiceRolePolicy
+spotfleet EC2SpotFleet AWSEC2SpotFleetServiceRolePolicy
+ssm AmazonSSM AmazonSSMServiceRolePolicy
+ssm-incidents IncidentManager AWSIncidentManagerServiceRolePolicy
+ssm-quicksetup SSMQuickSetup SSMQuickSetupRolePolicy
+sso SSO AWSSSOServiceRolePolicy
+support Support AWSSupportServiceRolePolicy
+transitgateway VPCTransitGateway AWSVPCTransitGatewayServiceRolePolicy
+trustedadvisor TrustedAdvisor AWSTrustedAdvisorServiceRolePolicy
+vpc-lattice VpcLattice AWSVpcLatticeServiceRolePolicy
+vpcorigin.cloudfront CloudFrontVPCOrigin AWSCloudFrontVPCOriginServiceRolePolicy
+waf WAFLogging WAFLoggingServiceRolePolicy
+wafv2 WAFV2Logging WAFV2LoggingServiceRolePolicy
+workspaces.application-autoscaling ApplicationAutoScaling_WorkSpacesPool
+    AWSApplicationAutoscalingWorkSpacesPoolPolicy
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRole:
+    """What the role of one service is: its name, its policy's name, its description."""
+
+    name: str
+    policy: str
+    description: str
+
+
+def _read(words: list[str]) -> dict[str, ServiceRole]:
+    return {
+        f"{service}.amazonaws.com": ServiceRole(
+            f"AWSServiceRoleFor{name}", policy, _DESCRIPTIONS.get(service, "")
+        )
+        for service, name, policy in zip(words[::3], words[1::3], words[2::3], strict=True)
+    }
+
+
+SERVICE_ROLES = _read(_TABLE.split())
