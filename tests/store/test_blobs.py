@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -150,6 +151,37 @@ async def test_a_deletion_that_is_out_does_not_take_the_new_copy(tmp_path: Path)
     again = await write(store, LARGE)  # the row is still there, and about to go
     writer.resume()
     await deleting
+    await store.commit(Put(("b",), {}, blobs=(again,)))
+    store.blobs.release(again.sha256)
+    await store.commit()
+    assert await store.blobs.read(again.sha256) == LARGE
+    assert await store.verify() == []
+    await store.close()
+
+
+async def test_a_new_copy_finished_while_the_deletion_is_being_synced_stays(
+    tmp_path: Path,
+) -> None:
+    store = await open_store(tmp_path)
+    blob = await write(store, LARGE)
+    await store.commit(Put(("a",), {}, blobs=(blob,)))
+    store.blobs.release(blob.sha256)
+    out, go = threading.Event(), threading.Event()
+    seal = store._writer.seal
+
+    def slow() -> None:
+        out.set()
+        go.wait()
+        seal()
+
+    store._writer.seal, store._writer.fsync_s = slow, 1.0
+    deleting = asyncio.create_task(store.commit(Delete(("a",))))
+    while not out.is_set():  # noqa: ASYNC110 - a thread sets it
+        await asyncio.sleep(0)
+    again = await write(store, LARGE)  # the row is deleted, and that is not durable yet
+    go.set()
+    await deleting
+    assert files(store) == [LARGE_SHA]
     await store.commit(Put(("b",), {}, blobs=(again,)))
     store.blobs.release(again.sha256)
     await store.commit()

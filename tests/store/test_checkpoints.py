@@ -37,7 +37,7 @@ async def test_an_idle_store_is_checkpointed(tmp_path: Path) -> None:
     assert store._checkpoints is not None
     await store.commit(Put(("a",), {}))
     store._checkpoints._maybe_idle()
-    while not store._checkpoints.done:
+    while not store._checkpoints.done:  # noqa: ASYNC110 - a thread ends it
         await asyncio.sleep(0.001)
     db = apsw.Connection(str(tmp_path / "lambent.db"), flags=apsw.SQLITE_OPEN_READONLY)
     assert db.execute("SELECT count(*) FROM records").get == 1

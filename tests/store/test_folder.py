@@ -39,7 +39,7 @@ def test_a_second_process_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     for place in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/lambent")):
-        with pytest.raises(StartupError, match="cannot be used .*: make it a folder"):
+        with pytest.raises(StartupError, match=r"cannot be used .*: make it a folder"):
             Folder(place)
 
 

@@ -25,7 +25,7 @@ def test_a_checksum_covers_every_column() -> None:
 
 
 def test_what_does_not_decode_is_corrupt() -> None:
-    with pytest.raises(Corrupt, match="db.*does not decode.*'k'"):
+    with pytest.raises(Corrupt, match=r"db.*does not decode.*'k'"):
         decode_record("db", ("k",), 1, b"\xc1")
     with pytest.raises(Corrupt, match="does not decode"):
         decode_record("db", ("k",), 1, b"\x01")
@@ -38,7 +38,7 @@ def test_errors_in_our_words() -> None:
     assert isinstance(translate(apsw.NotADBError("x"), "db"), Corrupt)
     assert isinstance(translate(apsw.FullError("x"), "db"), StoreFull)
     damaged = apsw.IOError("x")
-    damaged.extendedresult = apsw.SQLITE_IOERR_DATA
+    damaged.extendedresult = apsw.SQLITE_IOERR_DATA  # type: ignore[attr-defined]
     assert isinstance(translate(damaged, "db"), Corrupt)
     assert isinstance(translate(apsw.IOError("x"), "db"), StoreFull)
     mistake = apsw.SQLError("x")

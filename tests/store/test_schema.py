@@ -65,7 +65,7 @@ def test_an_older_format_is_migrated_in_one_step_each(tmp_path: Path) -> None:
         db.execute("DROP TABLE half")
         db.execute("SELECT no_such_thing()")
 
-    with pytest.raises(StartupError, match="format -1, which lambent .* can no longer read"):
+    with pytest.raises(StartupError, match=r"format -1, which lambent .* can no longer read"):
         prepare(file)
     with pytest.raises(apsw.SQLError, match="no_such_thing"):
         prepare(file, {-1: first, 0: broken})

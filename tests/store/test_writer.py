@@ -1,4 +1,4 @@
-"""Group commit: fewer fsyncs than commits, conflicts apart, a slow disk in a thread, bounded posts."""
+"""Group commit: few fsyncs, conflicts apart, a slow disk in a thread, bounded posts."""
 
 import asyncio
 import threading
@@ -71,7 +71,7 @@ async def test_a_slow_disk_does_not_block_the_loop(tmp_path: Path) -> None:
         order.append(f"committed {n}")
 
     first = asyncio.create_task(commit(2))
-    while disk.thread is None:
+    while disk.thread is None:  # noqa: ASYNC110 - a thread sets it
         await asyncio.sleep(0)
     later = [asyncio.create_task(commit(n)) for n in (3, 4, 5)]
     await asyncio.sleep(0)
@@ -174,7 +174,7 @@ async def test_a_mistake_in_the_writer_leaves_nobody_waiting(tmp_path: Path) -> 
     asyncio.get_running_loop().set_exception_handler(lambda _, context: seen.append(context))
     await store.commit(Append(("log",), b"1"))
     store._writer._tx._logs.clear()
-    store._writer._tx.log_head = lambda *_, **__: 1 / 0  # type: ignore[method-assign]
+    store._writer._tx.log_head = lambda *_, **__: 1 / 0  # type: ignore[method-assign,assignment]
     with pytest.raises(RuntimeError, match="mistake in the store"):
         await store.commit(Put(("a",), {}), Append(("log",), b"2"))
     del store._writer._tx.log_head
@@ -205,7 +205,7 @@ async def test_posts_are_applied_in_order_with_commits(tmp_path: Path) -> None:
     await store.commit()
     assert [entry.value for entry in await store.read_log(("log",))] == [b"1", b"2", b"3"]
     store.post(Append(("log",), b"4"))
-    while not await store.read_log(("log",), after=3):  # without any commit to join
+    while not await store.read_log(("log",), after=3):  # noqa: ASYNC110 - joins no commit
         await asyncio.sleep(0.01)
     store.post(Append(("log",), b"5"))
     await store.close()

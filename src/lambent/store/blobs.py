@@ -149,6 +149,8 @@ class StoredBlobs:
         doomed = self._folder.temporary / secrets.token_hex(16)
         try:
             self._folder.blob(sha256).rename(doomed)
+        except FileNotFoundError:
+            return
         except OSError as error:  # the sweep at the next start removes what is left
             _log.warning("the blob %s could not be removed: %s", sha256, error)
             return

@@ -154,7 +154,6 @@ class Transaction:
             blob = self._carried[sha256]
             row = (sha256, blob.size_bytes, by, blob.data)
             self.write("INSERT INTO blobs(sha256, size, refs, data) VALUES(?, ?, ?, ?)", row)
-        self.freed.discard(sha256)
 
     def sweep(self, sha256: bytes) -> None:
         """Remove a blob's row if nothing refers to it, unless it is pinned: then remember it."""
