@@ -1,6 +1,7 @@
 """One running platform: the services, and the one of each thing that they share."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from lambent.base.clock import Clock
@@ -133,6 +134,7 @@ class Platform:
         """Serve `operation` in process: validated, dispatched and projected as over the wire."""
         service = self.registry.named(name)
         service.validate(operation, params)
-        result = await service.dispatch(ctx.within(name), operation, params)
+        there = replace(ctx, service=name, region=service.global_region or ctx.region)
+        result = await service.dispatch(there, operation, params)
         answer: Wire = project(result, service.model.operation(operation).output_shape)
         return answer

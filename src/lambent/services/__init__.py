@@ -5,6 +5,6 @@ Read first: any small one (`sts`), then `lambda_`, the heart.
 """
 
 from lambent.kernel import Service
-from lambent.services import lambda_
+from lambent.services import iam, lambda_, sts
 
-SERVICES: tuple[Service, ...] = (lambda_.SERVICE,)
+SERVICES: tuple[Service, ...] = (lambda_.SERVICE, iam.SERVICE, sts.SERVICE)
