@@ -93,6 +93,7 @@ def test_a_name_that_does_not_resolve_is_told() -> None:
         ({"x-amzn-errortype": "Throttled:http://x"}, b'{"message": "m"}', "Throttled", "m"),
         ({}, b'{"__type": "com.amazon#Missing", "Message": "m"}', "Missing", "m"),
         ({}, b'{"code": "Old", "message": "m"}', "Old", "m"),
+        ({}, b"<Error><Code>C</Code><Message>m</Message></Error>", "C", "m"),
         ({}, b"<html>no</html>", "HTTP 400", "<html>no</html>"),
         ({}, b"", "HTTP 400", "(no further words)"),
         ({}, b"[]", "HTTP 400", "[]"),

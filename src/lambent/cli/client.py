@@ -10,6 +10,7 @@ import asyncio
 import configparser
 import http.client
 import json
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,6 +33,9 @@ REQUEST_S_MAX = 960.0
 ACCOUNT_DIGITS = 12
 FUNCTIONS = "/2015-03-31/functions"
 """Where Lambda's functions are."""
+
+_XML_CODE = re.compile(r"<Code>([^<]*)</Code>")
+_XML_MESSAGE = re.compile(r"<Message>([^<]*)</Message>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +245,9 @@ def _error(answer: Answer) -> AwsError:
         body = None
     if not isinstance(body, dict):
         text = answer.body.decode("utf-8", "replace").strip()
+        if code := _XML_CODE.search(text):
+            message = _XML_MESSAGE.search(text)
+            return AwsError(code[1], message[1] if message else "", status=answer.status)
         return AwsError(f"HTTP {answer.status}", text[:500] or "(no further words)")
     code = answer.headers.get("x-amzn-errortype") or str(body.get("__type") or body.get("code"))
     message = body.get("message") or body.get("Message") or ""

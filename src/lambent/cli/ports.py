@@ -1,6 +1,7 @@
 """Who holds a port: for an error that says what to do, not only what went wrong."""
 
 import errno
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -20,14 +21,20 @@ def _holder(port: int) -> str:
     if not inodes:
         return ""
     for process in Path("/proc").glob("[0-9]*"):
-        try:
-            links = {str(link.readlink()) for link in (process / "fd").iterdir()}
-            if links & inodes:
-                name = (process / "comm").read_text().strip()
-                return f"process {process.name} ({name})"
-        except OSError:  # gone meanwhile, or not ours to see
-            continue
+        if inodes & _open_files(process):
+            with suppress(OSError):
+                return f"process {process.name} ({(process / 'comm').read_text().strip()})"
     return ""
+
+
+def _open_files(process: Path) -> set[str]:
+    """What its descriptors point at; those that are gone meanwhile or not ours to see left out."""
+    found = set()
+    with suppress(OSError):
+        for link in (process / "fd").iterdir():
+            with suppress(OSError):
+                found.add(str(link.readlink()))
+    return found
 
 
 def _listening_inodes(port: int) -> set[str]:
