@@ -107,7 +107,7 @@ class Pipeline:
             message = "Request is missing Authentication Token"
             raise AwsError("MissingAuthenticationTokenException", message, status=403)
         issued = await self._platform.identities.verified(
-            credential.access_key, credential.security_token
+            credential.access_key, credential.security_token or ""
         )
         digest = hashlib.sha256(body).hexdigest() if isinstance(body, bytes) else None
         now_s = self._platform.clock.now()

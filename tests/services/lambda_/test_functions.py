@@ -126,11 +126,11 @@ def test_a_second_create_is_a_conflict(client: Any) -> None:
         ({"Timeout": 901}, 400, "ValidationException",
          "1 validation error detected: Value '901' at 'timeout' failed to satisfy constraint: "
          "Member must have value less than or equal to 900"),
-        ({"Environment": {"Variables": {"AWS_REGION": "x", "_HANDLER": "y"}}}, 400,
+        ({"Environment": {"Variables": {"AWS_REGION": "x", "LAMBDA_TASK_ROOT": "y"}}}, 400,
          "InvalidParameterValueException",
          "Lambda was unable to configure your environment variables because the environment "
          "variables you have provided contains reserved keys that are currently not supported for "
-         "modification. Reserved keys used in this request: AWS_REGION, _HANDLER"),
+         "modification. Reserved keys used in this request: AWS_REGION, LAMBDA_TASK_ROOT"),
         ({"SnapStart": {"ApplyOn": "PublishedVersions"}}, 400, "InvalidParameterValueException",
          "Lambent does not support SnapStart PublishedVersions yet."),
         ({"Layers": ["arn:aws:lambda:us-east-1:000000000000:layer:l:1"]}, 400,

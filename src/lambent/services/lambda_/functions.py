@@ -70,7 +70,7 @@ async def create_function(ctx: Ctx, request: Wire) -> Wire:
             raise exists(address.name)
         changes = [TAGS.change(ctx, record["FunctionArn"], tags)] if tags else []
         if request.get("Publish"):
-            record, version = publish(ctx, record, record["Description"])
+            record, version = publish(ctx, record, record["Description"], package.blob)
             changes.append(version)
         try:
             await change(ctx, record, package, *changes, expect=ABSENT)
@@ -150,7 +150,7 @@ async def update_function_code(ctx: Ctx, request: Wire) -> Wire:
             return new | {name: record.value[name] for name in ("RevisionId", "LastModified")}
         versions = []
         if request.get("Publish"):
-            new, version = publish(ctx, new, new["Description"])
+            new, version = publish(ctx, new, new["Description"], package.blob)
             versions.append(version)
         await change(ctx, new, package, *versions, expect=record.version)
     return new if not versions else new | {"Version": str(new["_next_version"] - 1)}

@@ -40,8 +40,9 @@ async def publish_version(ctx: Ctx, request: Wire) -> Wire:
         if same is not None:
             return same.value
     description = str(request.get("Description", latest["Description"]))
-    new, version = publish(ctx, latest, description)
-    put = Put(record.key, new, expect=record.version, blobs=(blob_of(new),))
+    code = blob_of(latest)
+    new, version = publish(ctx, latest, description, code)
+    put = Put(record.key, new, expect=record.version, blobs=(code,))
     await ctx.commit(put, version)
     return version.value
 

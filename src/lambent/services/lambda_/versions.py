@@ -6,8 +6,7 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/configuration-versions.html
 """
 
 from lambent.kernel import Ctx, Wire
-from lambent.services.lambda_.packages import blob_of
-from lambent.store.protocol import Key, Put
+from lambent.store.protocol import Blob, Key, Put
 
 
 def version_key(ctx: Ctx, name: str, number: int) -> Key:
@@ -15,8 +14,8 @@ def version_key(ctx: Ctx, name: str, number: int) -> Key:
     return ctx.key("Version", name, f"{number:010d}")
 
 
-def publish(ctx: Ctx, latest: Wire, description: str) -> tuple[Wire, Put]:
-    """$LATEST after publishing, and the change that stores the new version."""
+def publish(ctx: Ctx, latest: Wire, description: str, code: Blob) -> tuple[Wire, Put]:
+    """$LATEST after publishing, and the change that stores the new version with its `code`."""
     number = latest["_next_version"]
     hidden = ("_running", "_next_version", "_published")
     version = {name: value for name, value in latest.items() if name not in hidden}
@@ -32,4 +31,4 @@ def publish(ctx: Ctx, latest: Wire, description: str) -> tuple[Wire, Put]:
         "RevisionId": ctx.platform.ids.uuid(),
     }
     key = version_key(ctx, latest["FunctionName"], number)
-    return new, Put(key, version, blobs=(blob_of(version),))
+    return new, Put(key, version, blobs=(code,))
