@@ -5,6 +5,6 @@ Read first: any small one (`sts`), then `lambda_`, the heart.
 """
 
 from lambent.kernel import Service
-from lambent.services import iam, lambda_, sts
+from lambent.services import iam, lambda_, s3, sts
 
-SERVICES: tuple[Service, ...] = (lambda_.SERVICE, iam.SERVICE, sts.SERVICE)
+SERVICES: tuple[Service, ...] = (lambda_.SERVICE, iam.SERVICE, sts.SERVICE, s3.SERVICE)

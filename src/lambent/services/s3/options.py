@@ -22,6 +22,10 @@ _HONOURED: dict[str, tuple[str, frozenset[Any]]] = {
         "x-amz-copy-source-server-side-encryption-customer-algorithm",
         _NONE,
     ),
+    "CopySourceSSECustomerKeyMD5": (
+        "x-amz-copy-source-server-side-encryption-customer-key-MD5",
+        _NONE,
+    ),
     "CopySourceSSECustomerKey": ("x-amz-copy-source-server-side-encryption-customer-key", _NONE),
     "GrantFullControl": ("x-amz-grant-full-control", _NONE),
     "GrantRead": ("x-amz-grant-read", _NONE),
@@ -43,6 +47,7 @@ _HONOURED: dict[str, tuple[str, frozenset[Any]]] = {
     "BucketNamespace": ("x-amz-bucket-namespace", frozenset({"global"})),
     "SSECustomerAlgorithm": (f"{_SSE}-customer-algorithm", _NONE),
     "SSECustomerKey": (f"{_SSE}-customer-key", _NONE),
+    "SSECustomerKeyMD5": (f"{_SSE}-customer-key-MD5", _NONE),
     "SSEKMSEncryptionContext": (f"{_SSE}-context", _NONE),
     "SSEKMSKeyId": (f"{_SSE}-aws-kms-key-id", _NONE),
     "ServerSideEncryption": (_SSE, frozenset({"AES256"})),
