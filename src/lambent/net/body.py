@@ -67,11 +67,6 @@ class IncomingBody:
         """Whether the connection should stop reading."""
         return self._held_bytes > self._buffer_bytes
 
-    @property
-    def waited_for(self) -> bool:
-        """Whether somebody waits for bytes that have not come."""
-        return self._waiter is not None
-
     def feed(self, data: bytes) -> None:
         """Take bytes as they come. Small ones are joined: a chunked body of single bytes must not
         cost an object each."""
@@ -102,10 +97,16 @@ class IncomingBody:
             if self._waiter is not None:
                 self._wake()
 
-    async def drain(self, bytes_max: int) -> bool:
-        """Drop what the handler left unread; False if that is not worth it or broke off."""
+    def drainable(self, bytes_max: int) -> bool:
+        """Whether reading away what is left unread is possible and costs at most `bytes_max`."""
+        if self.complete:
+            return True
         left_bytes = 0 if self.length is None else self.length - self.received_bytes
-        if not self.complete and (self.awaits_continue or left_bytes > bytes_max):
+        return left_bytes <= bytes_max and not self.awaits_continue and not self._failed
+
+    async def drain(self, bytes_max: int) -> bool:
+        """Drop what the handler left unread; False if that is not worth it, or broke off."""
+        if not self.drainable(bytes_max):
             return False
         self._discarding = True
         self._drop()

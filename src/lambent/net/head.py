@@ -79,7 +79,7 @@ def body_length(headers: dict[str, str], version: str) -> int | None:
 def target(url: bytes, headers: dict[str, str]) -> tuple[str, str]:
     """Path and query of a request target; one in absolute form overrides Host (RFC 9112, 3.2.2)."""
     text = url.decode("latin-1")
-    if text[0] != "/" and text != "*":
+    if not text.startswith("/") and text != "*":
         scheme, separator, rest = text.partition("://")
         if not separator or scheme.lower() not in ("http", "https"):
             raise Refused(400)
