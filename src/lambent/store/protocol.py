@@ -62,7 +62,8 @@ class Put:
     """Write a record. `expect`: the version it must have now (`ABSENT`: none); None: any.
 
     `blobs` are all the blobs that this record refers to; a blob lives as long as a record does.
-    The value is encoded when `commit` or `post` is called: later changes to it are not stored.
+    The value is encoded when `post`, or `commit` once it is awaited, begins: what the caller
+    changes in it later is not stored.
     """
 
     key: Key

@@ -9,12 +9,12 @@ one a flipped bit in a key would make a record silently absent.
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 
 import apsw
 import apsw.sqlite_extra
 
+from lambent import __version__
 from lambent.base.errors import StartupError
 from lambent.store.folder import sync_folder
 from lambent.store.protocol import Corrupt
@@ -168,4 +168,4 @@ def _quick_check(db: apsw.Connection, name: str) -> None:
 
 def written_by() -> str:
     """Product and version, as the database records who wrote it."""
-    return f"{PRODUCT} {version(PRODUCT)}"
+    return f"{PRODUCT} {__version__}"
