@@ -18,6 +18,7 @@ from lambent.kernel.service import Service
 from lambent.net.message import Body, BodyTooLarge, BodyTruncated, Request, Response
 from lambent.store.protocol import Conflict, StoreFull
 from lambent.wire import Call, Credential, sigv4
+from lambent.wire.chunked import ChunkedBody, ChunkKey, is_chunked
 
 if TYPE_CHECKING:
     from lambent.kernel.platform import Platform
@@ -43,7 +44,9 @@ class Pipeline:
             call = codec.match(request, form or b"")
             streams = codec.streams_in(call.operation)
             body = form if form is not None else await _body(request, streams)
-            ctx = await self._context(service, request, credential, request_id, body)
+            ctx, key = await self._context(service, request, credential, request_id, body)
+            if streams and is_chunked(request):
+                body = ChunkedBody.of(request, request.body, key)
             params = codec.parse(call, request, body)
             service.validate(call.operation, params)
             result = await service.dispatch(ctx, call.operation, params)
@@ -78,17 +81,19 @@ class Pipeline:
         credential: Credential | None,
         request_id: str,
         body: bytes | Body,
-    ) -> Ctx:
+    ) -> tuple[Ctx, ChunkKey | None]:
+        """The operation's surroundings, and what a verified upload's chunks are signed with."""
         platform = self._platform
         region = (credential.region if credential else "") or platform.settings.region
+        key: ChunkKey | None = None
         if platform.settings.enforce:
-            principal = await self._verify(request, credential, body)
+            principal, key = await self._verify(request, credential, body)
         else:
             access_key = credential.access_key if credential else ""
             principal = await platform.identities.principal(access_key, region)
         headers = request.headers
         host = headers.get("host")
-        return Ctx(
+        ctx = Ctx(
             platform=platform,
             service=service.name,
             account=principal.account,
@@ -99,10 +104,11 @@ class Pipeline:
             peer=request.peer,
             origin=f"http://{host}" if host else platform.endpoint,
         )
+        return ctx, key
 
     async def _verify(
         self, request: Request, credential: Credential | None, body: bytes | Body
-    ) -> Principal:
+    ) -> tuple[Principal, ChunkKey]:
         if credential is None:
             message = "Request is missing Authentication Token"
             raise AwsError("MissingAuthenticationTokenException", message, status=403)
@@ -112,7 +118,7 @@ class Pipeline:
         digest = hashlib.sha256(body).hexdigest() if isinstance(body, bytes) else None
         now_s = self._platform.clock.now()
         sigv4.verify(request, credential, issued.secret, now_s, digest)
-        return issued.principal
+        return issued.principal, ChunkKey.of(credential, issued.secret)
 
 
 async def _body(request: Request, streams: bool) -> bytes | Body:

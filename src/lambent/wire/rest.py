@@ -298,6 +298,9 @@ def compile_output(operation: Operation, body_format: BodyFormat) -> Serialize:
     length_member = next(
         (m.name for m in shape.members.values() if m.wire_name.lower() == "content-length"), ""
     )
+    partial = next(
+        (m.name for m in shape.members.values() if m.wire_name.lower() == "content-range"), ""
+    )
     writers.pop(length_member, None)
     write_body = _body_serializer(operation, body_format)
 
@@ -312,6 +315,8 @@ def compile_output(operation: Operation, body_format: BodyFormat) -> Serialize:
             response.status = result[status_member]
         if length_member:
             response.length = result.get(length_member)
+        if partial and status == 200 and result.get(partial) is not None:
+            response.status = 206  # what HTTP calls an answer with Content-Range; models do not
         write_body(response, result)
         return response
 

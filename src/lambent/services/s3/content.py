@@ -111,6 +111,8 @@ async def receive(
         checksums.check_md5(md5, received.md5)
         if claim is not None:
             _hold(claim, received, body)
+        elif body.trailers:
+            await _hold_trailer(ctx, received, body)
     except AwsError:
         received.release(ctx)
         raise
@@ -149,6 +151,24 @@ def _hold(claim: tuple[str, str | None], received: Received, body: Body) -> None
             raise invalid_request(_NOT_FOUND)
         checksums.well_formed(algorithm, value)
     checksums.check(algorithm, value, received.checksums[algorithm])
+
+
+async def _hold_trailer(ctx: Ctx, received: Received, body: Body) -> None:
+    """A checksum that only a trailer announced: what was not computed on the way is so now."""
+    for algorithm in checksums.ALGORITHMS:
+        if f"x-amz-checksum-{algorithm.lower()}" not in body.trailers:
+            continue
+        if algorithm not in received.checksums:
+            blob, hasher = received.blob, checksums.hasher(algorithm)
+            if blob.data is not None:
+                hasher.update(blob.data)
+            else:
+                async for piece in ctx.store.blobs.chunks(blob.sha256):
+                    hasher.update(piece)
+            received.checksums[algorithm] = checksums.encode(hasher.digest())
+        received.claimed = algorithm
+        _hold((algorithm, None), received, body)
+        return
 
 
 def pack(blobs: Iterable[Blob]) -> bytes:

@@ -137,8 +137,9 @@ async def put_object(ctx: Ctx, request: Wire) -> Wire:
     value = described(request)
     version = await expected(ctx, request)
     claim = checksums.claimed(request)
-    algorithm = claim[0] if claim else checksums.DEFAULT
-    received = await content.receive(ctx, request, claim, (algorithm,))
+    computed = claim[0] if claim else checksums.DEFAULT
+    received = await content.receive(ctx, request, claim, (computed,))
+    algorithm = received.claimed or computed
     try:
         member = checksums.member(algorithm)
         checksum = {
