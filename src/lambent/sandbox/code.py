@@ -7,6 +7,7 @@ Unpacking happens on a worker thread: it is file work of up to 250 MB.
 """
 
 import asyncio
+import errno
 import io
 import os
 import shutil
@@ -22,6 +23,20 @@ ENTRIES_MAX = 100_000
 _CHUNK_BYTES = 1 << 20
 
 
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    ValueError,
+    EOFError,
+    RuntimeError,  # with it NotImplementedError: a version or method that zipfile does not know
+    FileExistsError,  # one name twice, once as a folder
+    NotADirectoryError,
+    IsADirectoryError,
+)
+"""What zipfile and the file system raise for bytes that are not a proper package."""
+
+
 class BadPackageError(Exception):
     """The bytes are not a zip file that may be unpacked; the text says why."""
 
@@ -34,7 +49,7 @@ def inspect(data: bytes) -> int:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as package:
             entries = package.infolist()
-    except (zipfile.BadZipFile, zlib.error, struct.error, ValueError, OSError) as error:
+    except (*_DAMAGED, OSError) as error:
         raise BadPackageError(str(error)) from error
     if len(entries) > ENTRIES_MAX:
         raise BadPackageError(f"more than {ENTRIES_MAX} entries")
@@ -87,10 +102,12 @@ def _unpack(package: Path | bytes, folder: Path, unzipped_bytes_max: int) -> Non
             for entry in links:  # after the files, so that nothing is written through a link
                 _link(opened, entry, fresh)
         fresh.rename(folder)
-    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError) as error:
+    except _DAMAGED as error:
         raise BadPackageError(str(error)) from error
-    except NotImplementedError as error:  # a compression method that zipfile does not know
-        raise BadPackageError(str(error)) from error
+    except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL):
+            raise BadPackageError(str(error)) from error
+        raise
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 

@@ -7,7 +7,7 @@ from lambent.base.errors import AwsError
 from lambent.kernel import Ctx, Platform, Wire
 from lambent.kernel.identity import role_session
 from lambent.sandbox.box import LaunchError, Sandbox
-from lambent.sandbox.code import unpack
+from lambent.sandbox.code import BadPackageError, unpack
 from lambent.services.lambda_ import limits
 from lambent.services.lambda_.concurrency import Concurrency
 from lambent.services.lambda_.environment import Environment
@@ -61,7 +61,10 @@ class LambdaEngine:
 
     async def start(self, ctx: Ctx, record: Wire) -> Environment:
         """A new environment for `record`, past its init phase. Errors: ServiceException."""
-        code = await self.prepare(record)
+        try:
+            code = await self.prepare(record)
+        except (BadPackageError, OSError) as error:
+            raise unavailable(error) from error
         identities = self._platform.identities
         session = role_session(record["Role"], record["FunctionName"])
         credentials = identities.make(session, lifetime_s=CREDENTIALS_S)
@@ -110,7 +113,7 @@ class LambdaEngine:
         }
 
 
-def unavailable(error: LaunchError) -> AwsError:
+def unavailable(error: Exception) -> AwsError:
     """ServiceException: an environment could not be started, and why."""
     return AwsError(
         "ServiceException", f"The environment could not be started: {error}", status=500
