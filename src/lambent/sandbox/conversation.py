@@ -21,6 +21,8 @@ API_LIMITS = HttpLimits(
     keepalive_timeout_s=float("inf"), head_timeout_s=60.0, connections_max=64, pipelined_max=16
 )
 
+_LAST_ANSWER_S = 0.01  # what the kernel holds of a dead process's connection is read within this
+
 
 class Conversation(Protocol):
     """What a box needs of either way."""
@@ -170,17 +172,24 @@ class HttpConversation:
         await asyncio.shield(self._api.idle)
 
     def end(self, exited: Exited) -> None:
-        """The process is gone; an answer that it had sent may still be in its sockets."""
-        if self._channel is not None:
-            self._channel.drain()
-        self._exited = exited
+        """The process is gone; a last answer may still be in its sockets, so wait a moment."""
+        if self._exited is None:
+            self._exited = exited
+            if self._channel is not None:
+                self._channel.drain()
+            asyncio.get_running_loop().call_later(_LAST_ANSWER_S, self._fail_all)
+
+    def _fail_all(self) -> None:
+        assert self._exited is not None
         for future in (self._api.ready, self._api.answer, self._api.idle):
-            _fail(future, exited)
+            _fail(future, self._exited)
 
     async def close(self) -> None:
         """Stop listening and drop the connections."""
         if self._channel is not None:
             self._channel.close()
+        if self._exited is not None:
+            self._fail_all()
         if self._server is not None:
             await self._server.close()
 

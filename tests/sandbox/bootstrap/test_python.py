@@ -1,20 +1,19 @@
-"""AWS's own runtime clients, unmodified, on our Runtime API; and our bootstraps against them."""
+"""Our Python bootstrap against AWS's own `awslambdaric`, which runs unmodified beside it."""
 
 import json
 import os
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.sandbox.support import (
+    CLIENT,
     OWN_PYTHON,
     Bench,
     event,
     failure,
-    has_node,
-    npm_installed,
+    normal,
     pip_installed,
     run,
     value,
@@ -82,16 +81,6 @@ BROKEN = {
     "builtin": ("sys.handler", ""),
     "nested": ("pkg/sub.missing", ""),
 }
-CLIENT = json.dumps(
-    {"custom": {"k": "v"}, "client": {"app_title": "t"}, "w3c": {"traceparent": "tp", "x": 1}}
-)
-
-
-def normal(lines: list[bytes], code: Path) -> list[str]:
-    """Output without what may differ: times, folders, how several lines were joined."""
-    text = b"\n".join(lines).decode().replace("\r", "\n").replace(str(code), "/var/task")
-    text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z", "TIME", text)
-    return [line for line in text.split("\n") if line]
 
 
 def ric(bench: Bench, handler: str, files: dict[str, str]) -> Path:
@@ -165,102 +154,6 @@ def test_our_python_fails_to_start_as_awslambdaric_does(name: str) -> None:
     run(work)
 
 
-NODE = """
-console.log('loading');
-exports.handler = async (event, context) => {
-  switch (event.what) {
-    case 'echo': return event;
-    case 'undefined': return undefined;
-    case 'context': return { ...context, left: context.getRemainingTimeInMillis() > 0,
-      trace: process.env._X_AMZN_TRACE_ID };
-    case 'throw': throw new TypeError('bad é');
-    case 'string': throw 'text';
-    case 'coded': { const e = new Error('c'); e.code = 'E_X'; e.extra = { a: 1 }; throw e; }
-    case 'bigint': return 1n;
-    case 'log': console.log('a %s', 1, { b: [1] }); console.error('two\\nlines');
-      console.warn(new Error('warned').message); console.debug('d'); console.trace('t'); return 1;
-    case 'fail': context.fail(); return;
-    case 'succeed': context.succeed({ early: 1 }); return { late: 1 };
-  }
-};
-exports.callback = (event, context, callback) => {
-  if (event.what === 'now') {
-    context.callbackWaitsForEmptyEventLoop = false;
-    return callback(null, 1);
-  }
-  if (event.what === 'wait') {
-    setTimeout(() => console.log('before the answer'), 5);
-    return callback(null, 2);
-  }
-  if (event.what === 'error') return callback(new RangeError('r'));
-  if (event.what === 'text') return callback('only text');
-  if (event.what === 'never') return;
-  if (event.what === 'sync') throw new SyntaxError('s');
-  if (event.what === 'thenable') return { then: (yes) => yes('thened') };
-};
-"""
-NODE_CASES = {
-    "handler": ("echo", "undefined", "context", "throw", "string", "coded", "bigint", "log", "fail",
-                "succeed"),
-    "callback": ("now", "wait", "error", "text", "never", "sync", "thenable"),
-}  # fmt: skip
-
-
-def node_ric(bench: Bench, handler: str, files: dict[str, str]) -> Path:
-    if not has_node(bench.sandbox):
-        pytest.skip("no Node.js on this machine")
-    modules = npm_installed("aws-lambda-ric", "dist/rapid-client.node")
-    start = f"#!/bin/sh\nexec node {modules}/aws-lambda-ric/bin/index.mjs {handler}\n"
-    return bench.code({**files, "bootstrap": start})
-
-
-def without_runtime_frames(found: object) -> object:
-    """Stack frames of the runtimes themselves differ, and so do Node's internals below them."""
-    if isinstance(found, dict):
-        return {k: without_runtime_frames(v) for k, v in found.items()}
-    if isinstance(found, list):
-        return [
-            without_runtime_frames(v)
-            for v in found
-            if not (isinstance(v, str) and re.match(r"\s+at ", v) and "/var/task" not in v)
-        ]
-    return found
-
-
-def node_lines(lines: list[bytes], code: Path) -> list[object]:
-    result: list[object] = []
-    for line in normal(lines, code):
-        head, brace, tail = line.partition("\t{")
-        if brace and "Error" in head:
-            result.append([head, without_runtime_frames(json.loads("{" + tail))])
-        elif not line.startswith("TIME\tundefined\tINFO\tExecuting"):
-            result.append(line)
-    return result
-
-
-@pytest.mark.parametrize("handler", NODE_CASES)
-def test_our_node_answers_and_logs_as_aws_lambda_ric_does(handler: str) -> None:
-    async def work(bench: Bench) -> None:
-        theirs_code = node_ric(bench, f"m.{handler}", {"m.js": NODE})
-        ours_code = bench.code({"m.js": NODE})
-        theirs = await bench.launch(theirs_code, runtime="provided.al2023", memory_mib=512)
-        assert await theirs.ready() is None
-        ours = await bench.launch(ours_code, handler=f"m.{handler}", runtime="nodejs20.x")
-        assert await ours.ready() is None
-        for what in NODE_CASES[handler]:
-            invocation = event({"what": what}, client_context=CLIENT, trace_id="Root=1-2-3")
-            results = []
-            for box, code in ((theirs, theirs_code), (ours, ours_code)):
-                bench.output.clear()
-                answer = await box.invoke(invocation)
-                body = answer.payload.replace(str(code).encode(), b"/var/task")
-                parsed = without_runtime_frames(json.loads(body))
-                results.append((parsed, bool(answer.error_type), node_lines(bench.output, code)))
-            assert results[1] == results[0], what
-
-    run(work)
-
-
 def test_awslambdaric_takes_six_megabytes_both_ways() -> None:
     async def work(bench: Bench) -> None:
         code = ric(bench, "m.handler", {"m.py": "def handler(e, c):\n    return e\n"})
@@ -281,6 +174,3 @@ def test_awslambdaric_that_answers_too_much_gets_awss_error_and_goes_on() -> Non
         assert error["errorType"] == "Function.ResponseSizeTooLarge"
 
     run(work)
-
-
-assert sys.version_info >= (3, 11)
