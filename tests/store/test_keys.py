@@ -55,3 +55,18 @@ def test_what_is_no_key_is_refused() -> None:
     for raw in (b"", b"a", b"\xfe\0"):
         with pytest.raises(ValueError):  # noqa: PT011 - two kinds of it
             keys.decode(raw)
+
+
+@given(KEY, PART, KEY)
+def test_a_page_of_parts_that_start_so(
+    prefix: tuple[str, ...], starts: str, key: tuple[str, ...]
+) -> None:
+    low, high = keys.page(prefix, None, reverse=False, starts=starts)
+    part = key[len(prefix) : len(prefix) + 1]
+    under = key[: len(prefix)] == prefix and (
+        not starts or (bool(part) and part[0].startswith(starts))
+    )
+    assert (low <= keys.encode(key) < high) == under
+    for near in (starts, starts + "\0", starts + "x", starts[:-1]):
+        whole = (*prefix, near, "z")
+        assert (low <= keys.encode(whole) < high) == near.startswith(starts)
