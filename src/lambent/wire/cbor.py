@@ -23,7 +23,7 @@ def _refuse(*_args: object) -> Wire:
     raise Unparsable("The CBOR body carries a tag that the protocol does not use")
 
 
-_SEMANTIC = {tag: _refuse for tag in (*_KNOWN_TAGS, *_RARE_TAGS)} | {
+_SEMANTIC = dict.fromkeys((*_KNOWN_TAGS, *_RARE_TAGS), _refuse) | {
     1: lambda value, _immutable: value
 }
 
@@ -72,7 +72,7 @@ class CborWriters(TreeWriters):
         """Bytes; a text's UTF-8."""
         return value.encode() if value.__class__ is str else value
 
-    def timestamp(self, member: Member) -> Callable[[Wire], Wire]:
+    def timestamp(self, member: Member) -> Callable[[Wire], Wire]:  # noqa: ARG002 - all alike
         """A tagged number."""
         ticks_per_s = self._ticks_per_s
         if ticks_per_s == 1:

@@ -141,7 +141,7 @@ class Codec:
     # --- values in -------------------------------------------------------------------------------
 
     def streams_in(self, operation: str) -> bool:
-        """Whether the input has a streaming payload: `parse` then takes a `Body` and passes it on."""
+        """Whether the input has a streaming payload: `parse` then passes a `Body` on."""
         found = self._streams.get(operation)
         if found is None:
             shape = self.model.operation(operation).input_shape

@@ -1,8 +1,8 @@
 """The model's regular expressions, as Python understands them.
 
 AWS's patterns are Java's: classes by Unicode property (`\\p{L}`), ASCII `\\d \\w \\s`, surrogate
-pairs in ranges, named groups without the P. They are translated token by token, compiled on first use
-and cached. A pattern that Python cannot express compiles to None and is not enforced; the tests
+pairs in ranges, named groups without the P. They are translated token by token, compiled on first
+use and cached. A pattern that Python cannot express compiles to None and is not enforced; the tests
 hold the list of those (tests/wire/test_patterns.py), so that none goes missing unnoticed.
 Source: https://docs.oracle.com/javase/8/docs/api/java/util/regex/Pattern.html
 """
