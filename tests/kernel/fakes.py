@@ -1,5 +1,6 @@
 """A small service of our own, and platforms in virtual time to run it on."""
 
+import itertools
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from lambent.wire import ServiceModel
 START_S = 1_800_000_000.0
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
+_SEEDS = itertools.count(7)
 
 
 def _structure(members: Mapping[str, str], required: Iterable[str] = ()) -> dict[str, Any]:
@@ -96,7 +98,7 @@ def make_platform(
         registry=Registry(services),
         store=store,
         clock=clock or VirtualClock(START_S),
-        ids=RandomIds(7),
+        ids=RandomIds(next(_SEEDS)),
         settings=Settings(**settings),
     )
     if isinstance(platform.clock, VirtualClock):

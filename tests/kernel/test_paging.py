@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lambent.kernel.paging import BadTokenError, decode_token, encode_token, page
+from lambent.kernel.paging import BadTokenError, decode_token, encode_token, joined, page, parted
 from lambent.store import open_store
 from lambent.store.protocol import Delete, Key, Put
 from tests.loops import run
@@ -82,6 +82,11 @@ async def test_no_token_on_the_last_page_even_when_it_is_full() -> None:
 @given(_part)
 def test_tokens_round_trip(last: str) -> None:
     assert decode_token(PREFIX, encode_token(PREFIX, last)) == last
+
+
+@given(st.lists(_part | st.text("\0\1\2a"), min_size=1, max_size=4).map(tuple))
+def test_keys_survive_being_joined_whatever_they_hold(parts: Key) -> None:
+    assert parted(joined(parts)) == parts
 
 
 @given(_part, st.integers(0, 1000), st.characters(codec="ascii"))

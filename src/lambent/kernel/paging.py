@@ -6,6 +6,7 @@ Tokens are opaque, bound to their list by a checksum, and need no state here.
 
 import base64
 import binascii
+import re
 import zlib
 
 from lambent.store.protocol import Key, Record, Store
@@ -34,17 +35,34 @@ def decode_token(prefix: Key, token: str) -> str:
     return last
 
 
+def joined(parts: Key) -> str:
+    """The parts of a key as one text: NUL between them, and escaped inside."""
+    return "\0".join(part.replace("\1", "\1\1").replace("\0", "\1\2") for part in parts)
+
+
+def parted(text: str) -> Key:
+    """What was `joined`."""
+    return tuple(_ESCAPED.sub(_unescape, part) for part in text.split("\0"))
+
+
+_ESCAPED = re.compile("\1([\1\2])")
+
+
+def _unescape(found: re.Match[str]) -> str:
+    return "\1" if found[1] == "\1" else "\0"
+
+
 async def page(
     store: Store, prefix: Key, *, token: str | None, limit: int, starts: str = ""
 ) -> tuple[list[Record], str | None]:
     """Up to `limit` records under `prefix` and the token of the next page, if there is one.
 
     With `starts`, only records whose first key part below `prefix` starts so. The keys may have
-    several parts below `prefix`; they are joined by NUL in the token. Errors: BadTokenError.
+    several parts below `prefix`; the token holds them `joined`. Errors: BadTokenError.
     """
-    after = (*prefix, *decode_token(prefix, token).split("\0")) if token else None
+    after = (*prefix, *parted(decode_token(prefix, token))) if token else None
     rows = await store.scan(prefix, after=after, limit=limit + 1, starts=starts)
     if len(rows) <= limit:
         return rows, None
     last = rows[limit - 1].key[len(prefix) :]
-    return rows[:limit], encode_token(prefix, "\0".join(last))
+    return rows[:limit], encode_token(prefix, joined(last))
