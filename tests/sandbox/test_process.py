@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lambent.sandbox.box import BoxGone, InvalidEntrypointError, LaunchError
+from lambent.sandbox.process_box import ProcessBox
 from tests.sandbox.support import (
     OWN_PYTHON,
     ROOT,
@@ -190,5 +191,25 @@ def test_two_hundred_environments_leave_nothing() -> None:
         assert not folder.exists()
         with pytest.raises(LaunchError, match="closed"):
             await bench.launch(code)
+
+    run(work)
+
+
+def test_a_launch_that_is_given_up_leaves_nothing() -> None:
+    async def work(bench: Bench) -> None:
+        code = bench.code({"m.py": "def handler(e, c):\n    return e\n"})
+        first = await bench.launch(code)
+        assert await first.ready() is None
+        for _ in range(5):
+            launching = asyncio.ensure_future(bench.launch(code))
+            await asyncio.sleep(0)
+            launching.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await launching
+        assert isinstance(first, ProcessBox)
+        assert first.nursery is not None
+        children = Path(f"/proc/{first.nursery.pid}/task/{first.nursery.pid}/children")
+        assert children.read_text().split() == [str(first.pid)]
+        assert len(list(bench.sandbox.folders.env.iterdir())) == 1
 
     run(work)

@@ -79,12 +79,19 @@ class Nursery:
         self._send({"op": "launch", "box": box, "parent": self.pid, **message}, held)
         return child.launched
 
+    def knows(self, box: int) -> bool:
+        """Whether an environment was asked for, and not forgotten since."""
+        return box in self._children
+
     def signal(self, box: int, number: int) -> None:
         """Signal an environment's process group."""
         self._send({"op": "kill", "box": box, "signal": number, "final": False}, [])
 
     async def kill(self, box: int) -> None:
-        """SIGKILL everything of an environment; returns when it has been done."""
+        """SIGKILL everything of an environment; returns when no process of it is left.
+
+        Its exit, if it ever ran, has been reported by then.
+        """
         child = self._children.get(box)
         if child is None or not self.alive:
             return

@@ -138,16 +138,14 @@ class ProcessBox:
 
     async def _close(self, grace_s: float) -> None:
         nursery = self.nursery
-        if nursery is not None and self.pid:
+        if nursery is not None and nursery.knows(self.number):
             if grace_s > 0 and not self._exited.done():
                 nursery.signal(self.number, _SIGTERM)
                 await asyncio.wait([self._exited], timeout=grace_s)
             await nursery.kill(self.number)
-            await self._exited
-        elif not self._exited.done():
-            self._exited.set_result(Exited(None, _SIGKILL))
-        if nursery is not None:
             nursery.forget(self.number)
+        if not self._exited.done():  # it never came to be
+            self._exited.set_result(Exited(None, _SIGKILL))
         if self._output is not None:
             self.take_output()
             self._output.close()

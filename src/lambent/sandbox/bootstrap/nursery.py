@@ -2,8 +2,8 @@
 
 It imports the runtime's bootstrap once, never runs user code itself, and forks an environment per
 request that the server sends over a unix SOCK_SEQPACKET socket (one JSON message each, file
-descriptors beside it). Standard library only, Python 3.8 and later: it is never imported by the
-server, only named to an interpreter.
+descriptors beside it). Standard library only, Python 3.8 and later, and one file: it is never
+imported by the server, only named to an interpreter that has no package of ours.
 
 Messages in: `launch {box, ids, limits}` + [output pipe, control channel], and
 `kill {box, signal, final}`.
@@ -342,6 +342,8 @@ def dup_above(fd: int) -> int:
 
 def confine(message: dict[str, Any]) -> None:
     """Limits first, then the identity, then what a change of identity would have reset."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("500")  # when the machine runs out of memory: us first, not the server
     for name, value in message["limits"].items():
         number = getattr(resource, name)
         hard = resource.getrlimit(number)[1]

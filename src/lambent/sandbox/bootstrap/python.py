@@ -2,7 +2,7 @@
 
 Imported by the nursery before it forks (so importing costs an environment nothing) and run in the
 child by `run`. It catches what user code raises, all of it, because that is its job. Standard
-library only, Python 3.8 and later. Frames: see channel.py.
+library only, Python 3.8 and later, and one file, as it is loaded by its path. Frames: channel.py.
 
 Source: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html, observable behaviour of
 https://pypi.org/project/awslambdaric/, against which tests compare this file.
