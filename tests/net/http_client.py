@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -108,6 +108,12 @@ async def echo(request: Request) -> Response:
 async def turns(count: int = 10) -> None:
     """Let everything that is ready run."""
     for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let everything run until `condition` holds; the test's own timeout bounds it."""
+    while not condition():  # noqa: ASYNC110 - no event tells of it
         await asyncio.sleep(0)
 
 

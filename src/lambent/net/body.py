@@ -124,6 +124,9 @@ class IncomingBody:
         self._take()
         if self.length is not None and self.length > limit_bytes:
             raise BodyTooLarge
+        parts = self._parts
+        if self.complete and len(parts) == 1 and self.received_bytes <= limit_bytes:
+            return bytes(parts.pop())
         self._buffer_bytes = float("inf")  # the limit bounds it instead
         while self.received_bytes <= limit_bytes and not self.complete:
             if self._failed:
@@ -133,10 +136,9 @@ class IncomingBody:
             self._buffer_bytes = 0
             self._drop()
             raise BodyTooLarge
-        parts = self._parts
-        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        data = b"".join(parts)
         self._drop()
-        return bytes(data)
+        return data
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body as it arrives; see `net.message.Body`."""

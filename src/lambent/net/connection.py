@@ -2,8 +2,8 @@
 
 A handler runs on when its client goes away, as AWS's operations do: only readers of a body
 (BodyTruncated) and streams being sent (closed) notice. Each request runs in a task of its own, so
-that time limits inside handlers work and context variables do not leak from one to the next; that
-costs 0.6 us more than one task per connection would.
+that time limits inside handlers work and context variables do not leak from one request to the
+next. (Measured: one task per connection would save 0.6 us, stepping the handler by hand nothing.)
 
 Invariants: at most one request is being answered; while requests wait behind it, or the body that
 arrives is over its bound, nothing is read from the socket; after `_ignoring` is set no byte of the
@@ -245,11 +245,14 @@ class Connection(asyncio.Protocol):
             self._task = None
             if self._writer.lost:
                 self._shared.on_ended(self)
+            elif self._current is not None:
+                self.abort()  # cancelled: by a stream's lost client, or from inside the handler
 
     async def _answer(self, exchange: Exchange) -> None:
         try:
             response = await self._shared.handler(exchange.request)
-            self._settle_keep_alive(exchange)
+            if self._shared.draining or (exchange.body and not exchange.body.complete):
+                self._settle_keep_alive(exchange)
             if isinstance(response.body, bytes):
                 self._writer.write_whole(exchange, response, response.body)
             else:
@@ -263,11 +266,10 @@ class Connection(asyncio.Protocol):
             self._give_up(exchange, 500)
 
     def _settle_keep_alive(self, exchange: Exchange) -> None:
-        """Know before the response's head is written whether the connection outlives it."""
+        """Know before the response's head is written that the connection ends with it."""
+        last = self._shared.draining and not self._waiting
         body = exchange.body
-        if (self._shared.draining and not self._waiting) or (
-            body is not None and not body.drainable(self._drain_bytes_max)
-        ):
+        if last or (body is not None and not body.drainable(self._drain_bytes_max)):
             exchange.keep_alive = False
 
     @property
