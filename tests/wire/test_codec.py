@@ -78,6 +78,7 @@ def test_what_botocore_sends_is_read(service: str, protocol: str) -> None:
             member = shape.members[required]  # type: ignore[union-attr]
             if required not in params:
                 params[required] = data.draw(values(member.shape, 3, in_head=bool(member.location)))
+        params.pop("Expires", None)  # botocore makes a date of it
         if protocol in ("query", "ec2"):  # forms cannot carry empty structures
             assume(not _holds_empty(params))
         request, body = request_by_botocore(service, name, params, protocol)
@@ -127,6 +128,8 @@ def test_what_we_answer_botocore_reads(service: str, protocol: str) -> None:
         result = data.draw(values(shape))
         result = {k: v for k, v in result.items() if shape.members[k].location != "statusCode"}
         result.pop("Expires", None)  # botocore reads it by a handler of its own
+        if shape.payload is not None and shape.payload.shape.type == "blob":
+            result[shape.payload.name] = b"text"  # this parser wants text; clients stream
         response = codec.serialize(Call(name, protocol), result, "id-1")
         found = read_by_botocore(service, name, response, protocol)
         metadata = found.pop("ResponseMetadata")
@@ -230,53 +233,6 @@ def test_unnamed_members_do_not_get_out() -> None:
     assert (
         codec.serialize(call, result, "i").body == b'{"FunctionName":"f","VpcConfig":{"VpcId":"v"}}'
     )
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "query", "headers", "operation"),
-    [
-        ("GET", "/", "", {}, "ListBuckets"),
-        ("GET", "/b", "", {}, "ListObjects"),
-        ("GET", "/b/", "list-type=2&prefix=x", {}, "ListObjectsV2"),
-        ("GET", "/b", "versions", {}, "ListObjectVersions"),
-        ("GET", "/b", "uploads=", {}, "ListMultipartUploads"),
-        ("GET", "/b", "lifecycle", {}, "GetBucketLifecycleConfiguration"),
-        ("GET", "/b", "analytics", {}, "ListBucketAnalyticsConfigurations"),
-        ("GET", "/b", "analytics&id=1", {}, "GetBucketAnalyticsConfiguration"),
-        ("HEAD", "/b", "", {}, "HeadBucket"),
-        ("PUT", "/b", "", {}, "CreateBucket"),
-        ("POST", "/b", "delete", {}, "DeleteObjects"),
-        ("GET", "/b/k", "", {}, "GetObject"),
-        ("GET", "/b/k/with/slashes/", "versionId=3", {}, "GetObject"),
-        ("GET", "/b/k", "uploadId=1", {}, "ListParts"),
-        ("GET", "/b/k", "tagging", {}, "GetObjectTagging"),
-        ("PUT", "/b/k", "", {}, "PutObject"),
-        ("PUT", "/b/k", "x-id=PutObject", {}, "PutObject"),
-        ("PUT", "/b/k", "", {"x_amz_copy_source": "/a/b"}, "CopyObject"),
-        ("PUT", "/b/k", "partNumber=1&uploadId=2", {}, "UploadPart"),
-        (
-            "PUT",
-            "/b/k",
-            "partNumber=1&uploadId=2",
-            {"x_amz_copy_source": "/a/b"},
-            "UploadPartCopy",
-        ),
-        ("POST", "/b/k", "uploads", {}, "CreateMultipartUpload"),
-        ("POST", "/b/k", "uploadId=2", {}, "CompleteMultipartUpload"),
-        ("DELETE", "/b/k", "uploadId=2", {}, "AbortMultipartUpload"),
-        ("DELETE", "/b/k", "", {}, "DeleteObject"),
-        ("POST", "/b/k", "select&select-type=2", {}, "SelectObjectContent"),
-    ],
-)
-def test_s3_operations_are_told_apart(
-    method: str, path: str, query: str, headers: dict[str, str], operation: str
-) -> None:
-    assert codec_of("s3").match(request(method, path, query, **headers)).operation == operation
-
-
-def test_s3_keys_keep_their_slashes() -> None:
-    call = codec_of("s3").match(request("GET", "/b/a%2Fb//c%20d/"))
-    assert call.labels == {"Bucket": "b", "Key": "a/b//c d/"}
 
 
 def test_a_streaming_payload_is_passed_on() -> None:

@@ -62,7 +62,9 @@ async def _events(*events: Any) -> AsyncIterator[dict[str, Any]]:
 async def test_lambda_streams_a_response() -> None:
     events = _events({"PayloadChunk": {"Payload": b"ab"}}, {"InvokeComplete": {"LogResult": "x"}})
     answer = codec_of("lambda").serialize(
-        Call("InvokeWithResponseStream", "rest-json"), {"StatusCode": 200, "EventStream": events}, "i"
+        Call("InvokeWithResponseStream", "rest-json"),
+        {"StatusCode": 200, "EventStream": events},
+        "i",
     )
     first, last = frames(await drained(answer))
     assert ("Content-Type", "application/vnd.amazon.eventstream") in answer.headers

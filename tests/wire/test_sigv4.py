@@ -26,7 +26,11 @@ def frozen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def signed(
-    signer: type[Any], url: str, body: bytes = b"", method: str = "GET", service: str = "lambda",
+    signer: type[Any],
+    url: str,
+    body: bytes = b"",
+    method: str = "GET",
+    service: str = "lambda",
     **options: Any,
 ) -> Request:
     """A request signed by one of botocore's signers, as the server sees it."""
@@ -84,8 +88,13 @@ def test_what_botocore_signs_verifies(
             tampered.headers["host"] = "elsewhere"
         else:
             old = getattr(request, change)
-            setattr(tampered, change, {"method": "PUT"}.get(change, old + ("x=1", "&x=1")[bool(old)]
-                    if change == "query" else old + "x"))
+            setattr(
+                tampered,
+                change,
+                {"method": "PUT"}.get(
+                    change, old + ("x=1", "&x=1")[bool(old)] if change == "query" else old + "x"
+                ),
+            )
         with pytest.raises(AwsError) as caught:
             check(tampered, body, dialect)
         assert caught.value.code == dialect.mismatch
@@ -116,12 +125,26 @@ def test_s3_compares_the_body_with_its_digest() -> None:
 @pytest.mark.parametrize(
     ("late_s", "dialect", "code", "text"),
     [
-        (301, JSON, "InvalidSignatureException", "Signature expired: 20150830T123600Z is now "
-         "earlier than 20150830T123601Z (20150830T124101Z - 5 min.)"),
-        (-301, QUERY, "SignatureDoesNotMatch", "Signature not yet current: 20150830T123600Z is "
-         "still later than 20150830T123559Z (20150830T123059Z + 5 min.)"),
-        (901, S3, "RequestTimeTooSkewed",
-         "The difference between the request time and the current time is too large."),
+        (
+            301,
+            JSON,
+            "InvalidSignatureException",
+            "Signature expired: 20150830T123600Z is now "
+            "earlier than 20150830T123601Z (20150830T124101Z - 5 min.)",
+        ),
+        (
+            -301,
+            QUERY,
+            "SignatureDoesNotMatch",
+            "Signature not yet current: 20150830T123600Z is "
+            "still later than 20150830T123559Z (20150830T123059Z + 5 min.)",
+        ),
+        (
+            901,
+            S3,
+            "RequestTimeTooSkewed",
+            "The difference between the request time and the current time is too large.",
+        ),
     ],
 )
 def test_clocks_must_agree(late_s: int, dialect: Dialect, code: str, text: str) -> None:
@@ -173,8 +196,7 @@ def test_malformed_queries(dialect: Dialect) -> None:
             if "Token" in part or ("Signature" not in query and "Credential" not in query):
                 continue
             with pytest.raises(AwsError):
-                assert parse_credential(request, dialect) is None
-                raise AwsError("unsigned", None)
+                parse_credential(request, dialect)
     for old, new in (("Expires=3600", "Expires=x"), ("Expires=3600", "Expires=999999999")):
         with pytest.raises(AwsError):
             parse_credential(
@@ -201,7 +223,9 @@ def test_the_date_must_be_the_scope_s() -> None:
 def test_our_own_signatures_verify() -> None:
     for service, dialect in (("lambda", JSON), ("s3", S3)):
         signer = Signer("AKID", SECRET, "us-east-1", service, "token")
-        request = Request("POST", "/a%20b", "z=1&y=2", {"host": "h", "x-amz-target": "t"}, BytesBody())
+        request = Request(
+            "POST", "/a%20b", "z=1&y=2", {"host": "h", "x-amz-target": "t"}, BytesBody()
+        )
         signer.sign(request, NOW, sha256(b"x").hexdigest())
         check(request, b"x", dialect)
         query = signer.presign("GET", "h", "/a%20b", NOW, 600, {"versionId": "1 2"})

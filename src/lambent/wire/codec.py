@@ -52,6 +52,7 @@ class Codec:
         self._streams: dict[str, bool] = {}
         self._errors = ErrorWriter(model)
         self._routes: Routes | None = None
+        self._bare = model.dropped.bare_errors
         self._rest = next((p for p in model.protocols if p.startswith("rest-")), "")
         self._form = next((p for p in model.protocols if p in ("query", "ec2")), "")
 
@@ -190,7 +191,7 @@ class Codec:
         return response
 
     def _identify(self, response: Response, request_id: str) -> None:
-        if self.model.dropped.bare_errors:
+        if self._bare:
             response.headers.append(("x-amz-request-id", request_id))
             response.headers.append(("x-amz-id-2", host_id(request_id)))
         else:

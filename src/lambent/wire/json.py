@@ -94,7 +94,7 @@ def body_reader(members: Iterable[Member]) -> Callable[[bytes], dict[str, Wire]]
             loose = decode(data)
             check_depth(loose)
             value = {} if loose is None else slow(loose)
-        elif recursive and len(data) > 2 * DEPTH_MAX:
+        elif recursive and data.count(b"{") + data.count(b"[") > DEPTH_MAX:
             check_depth(value)
         return value
 

@@ -31,7 +31,7 @@ from lambent.wire.values import (
 Parse = Callable[[Mapping[str, str], Request, "bytes | Body"], dict[str, Wire]]
 Serialize = Callable[[Mapping[str, Wire]], Response]
 ReadText = Callable[[str], Wire]
-_HEADER_ITEM = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|([^,]*))\s*(?:,|$)')
+_HEADER_ITEM = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|([^",][^,]*|))\s*(?:,|$)')
 _DATE_COMMA = re.compile(r",\s*(?=[A-Z][a-z]{2},)")
 _LINE_BREAKS = re.compile(r"[\r\n\0]+")
 
@@ -253,7 +253,7 @@ def _prefix_writer(prefix: str) -> WriteHeader:
 
 def one_line(text: str) -> str:
     """Text that cannot end its header: line breaks become spaces."""
-    return _LINE_BREAKS.sub(" ", text)
+    return text if text.isprintable() else _LINE_BREAKS.sub(" ", text)
 
 
 def _header_writer(member: Member) -> WriteHeader:
@@ -398,5 +398,7 @@ def _events_serializer(
 
 def default_type(response: Response, content_type: str) -> None:
     """Set Content-Type unless a member did."""
-    if not any(name.lower() == "content-type" for name, _ in response.headers):
-        response.headers.append(("Content-Type", content_type))
+    for name, _ in response.headers:
+        if name == "Content-Type" or name.lower() == "content-type":
+            return
+    response.headers.append(("Content-Type", content_type))

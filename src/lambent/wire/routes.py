@@ -7,7 +7,7 @@ deprecated operation never wins over its successor.
 Source: https://smithy.io/2.0/spec/http-bindings.html#http-trait
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lambent.wire.model import Operation, ServiceModel
@@ -39,9 +39,13 @@ class Candidate:
 
     def required_in(self, query: Mapping[str, list[str]], headers: Mapping[str, str]) -> bool:
         """Whether the required query and header members are there."""
-        return all(key in query for key in self.required_query) and all(
-            name in headers for name in self.required_headers
-        )
+        for key in self.required_query:
+            if key not in query:
+                return False
+        for name in self.required_headers:  # noqa: SIM110 - a generator costs more than the loop
+            if name not in headers:
+                return False
+        return True
 
 
 @dataclass(slots=True)
@@ -50,6 +54,8 @@ class _Node:
     label: "_Node | None" = None
     greedy: "list[tuple[tuple[str, ...], _Node]]" = field(default_factory=list)
     leaves: list[Candidate] = field(default_factory=list)
+    plain: list[Candidate] = field(default_factory=list)
+    """The leaves that a request without a query may mean."""
 
 
 class Routes:
@@ -101,21 +107,18 @@ class Routes:
     def _walk(
         self, root: _Node, path: str, query: str, headers: Mapping[str, str]
     ) -> tuple[str, dict[str, str]] | None:
-        values = None
-        for node, texts in _reach(root, path[1:].split("/"), 0, ()):
-            leaves = node.leaves
-            if len(leaves) == 1 and not leaves[0].constants:
-                chosen: Candidate | None = leaves[0]
-            else:
-                if values is None:
-                    values = query_values(query) if query else {}
-                chosen = _choose(leaves, values, headers)
-            if chosen is not None:
-                labels = {
-                    name: unquote(text) for name, text in zip(chosen.labels, texts, strict=True)
-                }
-                return chosen.operation, labels
-        return None
+        values = query_values(query) if query else _NO_QUERY
+        found = _find(root, path[1:].split("/"), 0, (), values, headers)
+        if found is None:
+            return None
+        chosen, texts = found
+        if len(texts) == 1:
+            return chosen.operation, {chosen.labels[0]: unquote(texts[0])}
+        labels = {n: unquote(text) for n, text in zip(chosen.labels, texts, strict=True)}
+        return chosen.operation, labels
+
+
+_NO_QUERY: dict[str, list[str]] = {}
 
 
 def _segments(path: str) -> list[str]:
@@ -159,40 +162,54 @@ def _candidate(operation: Operation, labels: tuple[str, ...], query: str) -> Can
 
 def _sort(node: _Node) -> None:
     node.leaves.sort(key=lambda leaf: leaf.rank)
+    unfixed = [leaf for leaf in node.leaves if not leaf.constants]
+    node.plain = [leaf for leaf in unfixed if not leaf.required_query] or unfixed
     for child in (*node.fixed.values(), *(child for _, child in node.greedy)):
         _sort(child)
     if node.label is not None:
         _sort(node.label)
 
 
-def _reach(
-    node: _Node, segments: list[str], position: int, texts: tuple[str, ...]
-) -> Iterator[tuple[_Node, tuple[str, ...]]]:
-    """Every leaf that the path reaches, fixed segments before labels before greedy ones."""
+def _find(
+    node: _Node,
+    segments: list[str],
+    position: int,
+    texts: tuple[str, ...],
+    query: Mapping[str, list[str]],
+    headers: Mapping[str, str],
+) -> tuple[Candidate, tuple[str, ...]] | None:
+    """The first operation the path reaches: fixed segments before labels before greedy ones."""
     if position == len(segments):
-        if node.leaves:
-            yield node, texts
-        return
+        chosen = _choose(node, query, headers)
+        return None if chosen is None else (chosen, texts)
     segment = segments[position]
     child = node.fixed.get(segment)
     if child is not None:
-        yield from _reach(child, segments, position + 1, texts)
+        found = _find(child, segments, position + 1, texts, query, headers)
+        if found is not None:
+            return found
     if node.label is not None and segment:
-        yield from _reach(node.label, segments, position + 1, (*texts, segment))
+        inner = (*texts, segment)
+        found = _find(node.label, segments, position + 1, inner, query, headers)
+        if found is not None:
+            return found
     for suffix, greedy in node.greedy:
         end = len(segments) - len(suffix)
         if end > position and tuple(segments[end:]) == suffix:
             text = "/".join(segments[position:end])
-            if text:
-                yield greedy, (*texts, text)
+            chosen = _choose(greedy, query, headers) if text else None
+            if chosen is not None:
+                return chosen, (*texts, text)
+    return None
 
 
 def _choose(
-    leaves: list[Candidate], query: Mapping[str, list[str]], headers: Mapping[str, str]
+    node: _Node, query: Mapping[str, list[str]], headers: Mapping[str, str]
 ) -> Candidate | None:
-    fitting = [leaf for leaf in leaves if leaf.constant_in(query)]
-    if not fitting:
-        return None
+    leaves = node.leaves if query else node.plain
+    if len(leaves) == 1 and not leaves[0].constants:
+        return leaves[0]
+    fitting = [leaf for leaf in leaves if leaf.constant_in(query)] if query else leaves
     named = query.get("x-id")
     if named:
         for leaf in fitting:
@@ -201,4 +218,4 @@ def _choose(
     for leaf in fitting:
         if leaf.required_in(query, headers):
             return leaf
-    return fitting[-1]
+    return fitting[-1] if fitting else None
