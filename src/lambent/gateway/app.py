@@ -1,8 +1,10 @@
 """The gateway: one handler for everything that arrives on the port."""
 
+from functools import lru_cache
+
 from lambent.base.errors import AwsError
 from lambent.gateway.control import Control
-from lambent.gateway.routing import route
+from lambent.gateway.routing import FORM, route
 from lambent.kernel import Platform
 from lambent.kernel.pipeline import Pipeline
 from lambent.net.message import Request, Response
@@ -31,10 +33,25 @@ class Gateway:
 
     def _unrouted(self, error: AwsError, request: Request) -> Response:
         """An error in the protocol of a service that is not served, as far as botocore knows it."""
-        request_id = self._platform.ids.uuid()
         try:
             credential = sigv4.parse_credential(request)
-            model = ServiceModel.load(credential.service if credential else "sts")
+            codec = _codec(credential.service if credential else _speaker(request))
         except (AwsError, LookupError):
-            model = ServiceModel.load("sts")
-        return Codec(model).serialize_error(error, None, request, request_id)
+            codec = _codec(_speaker(request))
+        return codec.serialize_error(error, None, request, self._platform.ids.uuid())
+
+
+def _speaker(request: Request) -> str:
+    """A model that speaks the protocol which the request seems to speak."""
+    headers = request.headers
+    if "smithy-protocol" in headers:
+        return "cloudwatch"
+    if "x-amz-target" in headers:
+        return "dynamodb"
+    return "sts" if headers.get("content-type", "").startswith(FORM) else "lambda"
+
+
+@lru_cache(maxsize=8)
+def _codec(service: str) -> Codec:
+    """How a service that is not served would answer."""
+    return Codec(ServiceModel.load(service))

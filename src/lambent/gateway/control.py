@@ -20,6 +20,8 @@ from lambent.kernel.answers import json_response
 from lambent.net.message import Request, Response
 
 BODY_BYTES_MAX = 1_000_000
+_LAST_S = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
+"""As far as the clock goes: what is later has no date."""
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -105,7 +107,10 @@ class Control:
                 409, "RealClock", "Moving the clock needs a server with --clock virtual."
             )
         if set(order) == {"advance"}:
-            await clock.advance(duration_s(order["advance"]))
+            by_s = duration_s(order["advance"])
+            if clock.now() + by_s > _LAST_S:
+                return refusal(400, "InvalidTime", "The clock ends with the year 9999.")
+            await clock.advance(by_s)
         elif set(order) == {"set"}:
             when_s = _instant_s(order["set"])
             if when_s < clock.now():
@@ -126,6 +131,8 @@ class Control:
         unknown = sorted(scope.keys() - {"account", "region", "service"})
         if unknown:
             return refusal(400, "InvalidRequest", f"Unknown member {unknown[0]!r}.")
+        if not all(isinstance(value, str) for value in scope.values()):
+            return refusal(400, "InvalidRequest", "Account, region and service are strings.")
         if (name := scope.get("service")) and name not in self._platform.registry.services:
             return refusal(400, "InvalidRequest", f"Unknown service {name!r}.")
         await self._platform.reset(scope.get("account"), scope.get("region"), scope.get("service"))
@@ -145,7 +152,7 @@ async def _json_body(request: Request) -> dict[str, Any]:
     data = await request.body.read(BODY_BYTES_MAX)
     try:
         value = msgspec.json.decode(data) if data else {}
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise ValueError(f"The body is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise ValueError("The body must be a JSON object.")
@@ -157,7 +164,10 @@ def _instant_s(text: Any) -> float:
         when = datetime.fromisoformat(str(text))
     except ValueError as error:
         raise ValueError(f"Not a time: {text!r}; write 2030-01-01T00:00:00Z.") from error
-    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+    when_s = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+    if when_s > _LAST_S:
+        raise ValueError("The clock ends with the year 9999.")
+    return when_s
 
 
 def _iso(when_s: float) -> str:
