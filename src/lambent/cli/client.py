@@ -162,6 +162,12 @@ class Client:
         body = json.dumps(params).encode()
         return self.call(service, "POST", "/", headers=headers, body=body).json()
 
+    def query(self, service: str, version: str, action: str, params: Mapping[str, str]) -> str:
+        """One operation of a query-protocol service; the answer's XML."""
+        body = urlencode({"Action": action, "Version": version} | dict(params)).encode()
+        headers = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
+        return self.call(service, "POST", "/", headers=headers, body=body).body.decode()
+
     def control(self, method: str, path: str, params: Mapping[str, Any] | None = None) -> Answer:
         """A control address of Lambent, as `exchange`."""
         body = b"" if params is None else json.dumps(params).encode()

@@ -23,7 +23,19 @@ from lambent.cli.terminal import note, progress
 WAIT_S_MAX = 300.0
 """The limit of boto3's waiter function_active_v2."""
 PAUSE_S_MIN, PAUSE_S_MAX = 0.01, 1.0
-ROLE = "arn:aws:iam::{account}:role/lambent-deploy"
+ROLE = "lambent-deploy"
+"""The execution role of functions that were given none."""
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "lambda.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }
+    ],
+}
+IAM_VERSION = "2010-05-08"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--env", action="append", metavar="NAME=VALUE",
         help="an environment variable; all of them are replaced when any is given",
     )  # fmt: skip
-    parser.add_argument("--role", metavar="ARN", help="execution role [one named lambent-deploy]")
+    parser.add_argument("--role", metavar="ARN", help=f"execution role [{ROLE}, made when missing]")
     client.add_arguments(parser)
 
 
@@ -82,7 +94,7 @@ class Deployment:
 
     def create(self, package: Package, wanted: dict[str, Any]) -> dict[str, Any]:
         """Create it and wait until it is active."""
-        role = wanted.pop("Role", None) or ROLE.format(account=self._account())
+        role = wanted.pop("Role", None) or self._role()
         code = {"ZipFile": base64.b64encode(package.zipped).decode()}
         body = {"FunctionName": self._name, "Role": role, "Code": code} | wanted
         with progress(f"uploading {len(package.zipped):,} bytes"):
@@ -127,13 +139,18 @@ class Deployment:
         headers = {"Content-Type": "application/json"}
         self._server.call("lambda", method, path, headers=headers, body=json.dumps(body).encode())
 
-    def _account(self) -> str:
-        """The account that we act in: the default role is in it."""
-        body = b"Action=GetCallerIdentity&Version=2011-06-15"
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        answer = self._server.call("sts", "POST", "/", headers=headers, body=body)
-        account = answer.body.partition(b"<Account>")[2].partition(b"</Account>")[0]
-        return account.decode()
+    def _role(self) -> str:
+        """The ARN of the role for functions that were given none; made when it is not there."""
+        name = {"RoleName": ROLE}
+        try:
+            made = name | {"AssumeRolePolicyDocument": json.dumps(TRUST)}
+            answer = self._server.query("iam", IAM_VERSION, "CreateRole", made)
+            note(f"created the role {ROLE}, which Lambda may assume and which may do nothing yet")
+        except AwsError as error:
+            if error.code != "EntityAlreadyExists":
+                raise
+            answer = self._server.query("iam", IAM_VERSION, "GetRole", name)
+        return answer.partition("<Arn>")[2].partition("</Arn>")[0]
 
 
 def _configuration(arguments: argparse.Namespace) -> dict[str, Any]:

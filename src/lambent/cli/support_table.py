@@ -4,6 +4,7 @@
 quotes in its service's folder (a decorator or a declaration), which is how its file is found.
 """
 
+import inspect
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -122,26 +123,31 @@ def _texts(folder: Path) -> Mapping[str, str]:
 
 def _served_by(name: str, operation: Operation, sources: Mapping[str, str]) -> str:
     """A verb by its function, a declaration by its trait; both with the file."""
+    trait = getattr(operation, "__qualname__", "").partition(".")[0]
+    function = inspect.unwrap(operation)
+    own = Path(inspect.getsourcefile(function) or "")
+    if own.is_relative_to(SERVICES_FOLDER):
+        file = own.relative_to(ROOT).as_posix()
+        return f"[{own.name}](../../{file}), `{getattr(function, '__name__', '?')}`"
     file = next((path for path, text in sources.items() if f'"{name}"' in text), "")
     link = f"[{Path(file).name}](../../{file})" if file else "generated"
-    trait = type(getattr(operation, "__self__", None)).__name__
-    if trait != "NoneType":
-        return f"{link}, trait {trait}"
-    if "<locals>" in getattr(operation, "__qualname__", ""):
-        return f"{link}, trait {operation.__qualname__.partition('.')[0]}"
-    return f"{link}, `{getattr(operation, '__name__', '?')}`"
+    return f"{link}, trait {trait}"
 
 
 def _naming(service: str, name: str, tests: Mapping[str, str]) -> Iterator[str]:
-    """Tests that name the operation: as a string, as a boto3 method or as an AWS CLI command."""
+    """Tests that use the operation: the service's own, and those of the command line and clients.
+
+    By its name, as a boto3 method or as an AWS CLI command.
+    """
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
-    pattern = re.compile(rf'"{name}"|\.{snake}\(|"{snake}"|"{snake.replace("_", "-")}"')
+    used = re.compile(rf"\.{snake}\(" + (rf'|"{snake.replace("_", "-")}"' if "_" in snake else ""))
+    named = re.compile(rf'"{name}"|\.{snake}\(|"{snake}"')
+    own = f"tests/services/{service.replace('-', '_')}"
     for path, text in tests.items():
-        folder = path.split("/")[1:-1]
-        about = "services" not in folder or service.replace("-", "_") in (
-            part.rstrip("_") for part in folder
-        )
-        if about and "tidy" not in folder and pattern.search(text):
+        if path.startswith((f"{own}/", f"{own}_/")):
+            if named.search(text):
+                yield path
+        elif path.startswith(("tests/cli/", "tests/system/")) and used.search(text):
             yield path
 
 
