@@ -19,7 +19,6 @@ import json
 import logging
 import math
 import os
-import random
 import re
 import resource
 import site
@@ -36,7 +35,9 @@ HEADER = struct.Struct(">BxHII")  # type, meta length, payload length, sequence
 INVOKE = 2
 READY, INIT_ERROR, RESULT, ERROR = 16, 17, 18, 19
 RECORD, RECORD_NEWLINE = b"\x1e", b"\0"  # a log record of several lines: see output.py
+ERRORS = "backslashreplace"  # what cannot be encoded is shown, never raised
 NO_BREAK_SPACE = "\u00a0"
+_EXECUTION_ENV = re.compile(r"AWS_Lambda_python3\.(\d+)")
 ASCII_ONLY_BEFORE = (3, 12)  # from this version on AWS writes JSON without \u escapes
 
 WARNING_ON_INIT_ERROR = (
@@ -180,7 +181,7 @@ class _Encoder(json.JSONEncoder):
     def __init__(self, ensure_ascii: bool) -> None:
         super().__init__(ensure_ascii=ensure_ascii)
         self._numbers: list[str] = []
-        self._mark = "\x1alambent%x:" % random.getrandbits(64)
+        self._mark = "\x1alambent%s:" % os.urandom(8).hex()
 
     def default(self, o: Any) -> Any:
         if isinstance(o, decimal.Decimal):
@@ -243,7 +244,7 @@ def write_all(data: bytes) -> None:
 
 def write_record(text: str) -> None:
     """One log record, which stays one event however many lines it has."""
-    data = text.encode("utf-8", "backslashreplace")
+    data = text.encode("utf-8", ERRORS)
     body = data[:-1] if data.endswith(b"\n") else data
     if b"\n" in body:
         body = RECORD + body.replace(b"\n", RECORD_NEWLINE)
@@ -451,9 +452,7 @@ def settle(start: dict[str, Any]) -> None:
     # One buffer for both, as both are one pipe: what was written first arrives first.
     buffer = open(1, "wb", closefd=False)  # noqa: SIM115 - for life
     _streams = tuple(
-        io.TextIOWrapper(
-            buffer, "utf-8", "backslashreplace", line_buffering=True, write_through=True
-        )
+        io.TextIOWrapper(buffer, "utf-8", ERRORS, line_buffering=True, write_through=True)
         for _ in range(2)
     )
     for name, stream in zip(("stdout", "stderr"), _streams):  # noqa: B905 - Python 3.8
@@ -478,7 +477,7 @@ class Runtime:
         self.channel, self.handler_name = channel, handler
         env = os.environ
         self.log_format = "JSON" if env.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON" else ""
-        newest = re.match(r"AWS_Lambda_python3\.(\d+)", env.get("AWS_EXECUTION_ENV", ""))
+        newest = _EXECUTION_ENV.match(env.get("AWS_EXECUTION_ENV", ""))
         self.encoder = _Encoder(ensure_ascii=not newest or int(newest[1]) < ASCII_ONLY_BEFORE[1])
         self.pid = os.getpid()
 
@@ -588,3 +587,18 @@ class Runtime:
             data = bytes(buffer)
         split = HEADER.size + meta_size
         return json.loads(data[HEADER.size : split]), data[split:whole], sequence
+
+
+def warm_up() -> None:
+    """Use once, in the parent, what every environment uses: its first use costs the most."""
+    _Encoder(True).text({"a": [1, "b", None]})
+    json.loads('{"a": [1, "b", null]}')
+    stream = io.TextIOWrapper(io.BufferedWriter(io.FileIO(os.devnull, "w")), "utf-8", ERRORS)
+    print("warm", file=stream)
+    stream.close()
+    logging.Formatter("%(message)s").format(logging.makeLogRecord({"msg": "warm"}))
+    search_path({}, "/opt", sys.path)
+    time.strftime("%Y")
+
+
+warm_up()
