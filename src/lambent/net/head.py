@@ -17,7 +17,7 @@ METHODS = {
 """The usual methods, as interned text."""
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 - a refusal, answered as such
     """The request cannot be served as HTTP; `status` says why."""
 
     def __init__(self, status: int) -> None:

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 
-class BodyTooLarge(Exception):
+class BodyTooLarge(Exception):  # noqa: N818 - AWS says EntityTooLarge
     """The body is longer than the reader allowed."""
 
 
-class BodyTruncated(Exception):
+class BodyTruncated(Exception):  # noqa: N818 - as above
     """The peer went away, or fell silent, before the body was complete."""
 
 
