@@ -1,10 +1,14 @@
 """Java's patterns in Python: the translations, and that no pattern of our services is skipped."""
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lambent.wire import ServiceModel
 from lambent.wire.model import data_folder
-from lambent.wire.patterns import compile_pattern
+from lambent.wire.patterns import _LINEAR, compile_pattern
 
 SERVICES = """lambda s3 sqs sns dynamodb dynamodbstreams kinesis logs cloudwatch iam sts events
 scheduler pipes kms ssm secretsmanager stepfunctions apigateway apigatewayv2 cloudformation ecr
@@ -54,3 +58,28 @@ def test_translations(pattern: str, fits: str, not_fits: str) -> None:
 def test_what_python_cannot_say_is_skipped(pattern: str) -> None:
     compiled = compile_pattern(pattern)
     assert compiled is None or compiled.pattern == pattern
+
+
+@pytest.mark.parametrize("pattern", sorted(_LINEAR))
+def test_rewritten_patterns_mean_the_same_and_are_still_in_use(pattern: str) -> None:
+    @given(st.text(" \t:ab*.-/$[]1\x7f", max_size=8))
+    def check(text: str) -> None:
+        ours = compile_pattern(pattern)
+        assert ours is not None
+        assert bool(ours.fullmatch(text)) == bool(re.fullmatch(pattern, text))
+
+    check()
+    used = {
+        raw.pattern
+        for service in ("events", "pipes", "ecr")
+        for raw in ServiceModel.load(service)._raw.shapes.values()
+    }
+    assert pattern in used
+
+
+def test_hostile_texts_are_answered() -> None:
+    for pattern in _LINEAR:
+        compiled = compile_pattern(pattern)
+        assert compiled is not None
+        for filler in (" ", "a", "a "):
+            assert not compiled.fullmatch(filler * 5000 + "\x01")

@@ -40,9 +40,26 @@ _SURROGATES = re.compile(r"\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-
 _WIDE = re.compile(r"[ux]\{([0-9a-fA-F]{1,6})\}")
 
 
+_LINEAR = {
+    r"^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$": (
+        r"^\t*[^\x00-\x1F:\x7F][^\x00-\x08\x0A-\x1F:\x7F]*$"
+    ),
+    r"^[ \t]*[\x20-\x7E]+([ \t]+[\x20-\x7E]+)*[ \t]*$": r"^\t*[\x20-\x7E][\t\x20-\x7E]*$",
+    r"[ \t]*[\x20-\x7E]+([ \t]+[\x20-\x7E]+)*[ \t]*|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*)": (
+        r"\t*[\x20-\x7E][\t\x20-\x7E]*|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*)"
+    ),
+    r"^[a-z0-9*](?:[._\-/a-z0-9*]?[a-z0-9*]+)*$": r"^[a-z0-9*]+(?:[._\-/][a-z0-9*]+)*$",
+}
+"""Patterns on which a short hostile text takes years, and the same languages without ambiguity.
+
+Found by trying repetitive texts on every pattern of the services that Lambent serves.
+"""
+
+
 @lru_cache(4096)
 def compile_pattern(pattern: str) -> re.Pattern[str] | None:
     """The translated pattern, for `fullmatch`; None when Python has no equivalent."""
+    pattern = _LINEAR.get(pattern, pattern)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
