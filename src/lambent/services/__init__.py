@@ -5,6 +5,12 @@ Read first: any small one (`sts`), then `lambda_`, the heart.
 """
 
 from lambent.kernel import Service
-from lambent.services import iam, lambda_, s3, sts
+from lambent.services import iam, lambda_, logs, s3, sts
 
-SERVICES: tuple[Service, ...] = (lambda_.SERVICE, iam.SERVICE, sts.SERVICE, s3.SERVICE)
+SERVICES: tuple[Service, ...] = (
+    lambda_.SERVICE,
+    iam.SERVICE,
+    sts.SERVICE,
+    s3.SERVICE,
+    logs.SERVICE,
+)
