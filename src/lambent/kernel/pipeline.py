@@ -17,7 +17,7 @@ from lambent.kernel.context import Ctx, Principal
 from lambent.kernel.service import Service
 from lambent.net.message import Body, BodyTooLarge, BodyTruncated, Request, Response
 from lambent.store.protocol import Conflict, StoreFull
-from lambent.wire import Call, Credential, sigv4
+from lambent.wire import Call, Credential, Dialect, sigv4
 from lambent.wire.chunked import ChunkedBody, ChunkKey, is_chunked
 
 if TYPE_CHECKING:
@@ -87,7 +87,8 @@ class Pipeline:
         region = (credential.region if credential else "") or platform.settings.region
         key: ChunkKey | None = None
         if platform.settings.enforce:
-            principal, key = await self._verify(request, credential, body)
+            dialect = service.codec.dialect(request)
+            principal, key = await self._verify(request, credential, body, dialect)
         else:
             access_key = credential.access_key if credential else ""
             principal = await platform.identities.principal(access_key, region)
@@ -107,7 +108,11 @@ class Pipeline:
         return ctx, key
 
     async def _verify(
-        self, request: Request, credential: Credential | None, body: bytes | Body
+        self,
+        request: Request,
+        credential: Credential | None,
+        body: bytes | Body,
+        dialect: Dialect,
     ) -> tuple[Principal, ChunkKey]:
         if credential is None:
             message = "Request is missing Authentication Token"
@@ -117,7 +122,7 @@ class Pipeline:
         )
         digest = hashlib.sha256(body).hexdigest() if isinstance(body, bytes) else None
         now_s = self._platform.clock.now()
-        sigv4.verify(request, credential, issued.secret, now_s, digest)
+        sigv4.verify(request, credential, issued.secret, now_s, digest, dialect)
         return issued.principal, ChunkKey.of(credential, issued.secret)
 
 

@@ -36,6 +36,33 @@ def _delivered(arn: str, payload: bytes, attributes: Mapping[str, str]) -> Wire:
     return request
 
 
+_WORDED_HERE = frozenset(
+    {
+        "ACL",
+        "AnnotationDirective",
+        "BucketNamespace",
+        "ChecksumAlgorithm",
+        "ChecksumType",
+        "CopySource",
+        "CreateBucketConfiguration",
+        "Delete",
+        "EncodingType",
+        "Key",
+        "MaxBuckets",
+        "MetadataDirective",
+        "MultipartUpload",
+        "ObjectAttributes",
+        "ObjectLockEventHold",
+        "ObjectLockLegalHoldStatus",
+        "ObjectLockMode",
+        "ObjectOwnership",
+        "ServerSideEncryption",
+        "StorageClass",
+        "TaggingDirective",
+    }
+)
+"""Members that S3 checks in words of its own, which are this package's."""
+
 SERVICE = Service(
     name="s3",
     parts=(
@@ -47,6 +74,7 @@ SERVICE = Service(
         multipart.VERBS,
     ),
     validation_code="InvalidArgument",
+    unvalidated=_WORDED_HERE,
     start=buckets.start,
     targets={"": Target("PutObject", _delivered)},
 )

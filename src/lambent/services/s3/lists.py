@@ -45,7 +45,7 @@ async def list_objects_v2(ctx: Ctx, request: Wire) -> Wire:
         "Contents": [_listed(key, row, spell, owner) for key, row in page.items],
         "CommonPrefixes": [{"Prefix": spell(prefix)} for prefix in page.prefixes],
     }
-    _echo(request, answer, spell, ("Delimiter", "StartAfter"))
+    _echo(request, answer, spell, ("Delimiter",) if token else ("Delimiter", "StartAfter"))
     if token is not None:
         answer["ContinuationToken"] = token
     if page.truncated:

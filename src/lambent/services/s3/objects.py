@@ -203,8 +203,8 @@ async def delete_objects(ctx: Ctx, request: Wire) -> Wire:
     options.refuse(request)
     ctx = await buckets.home(ctx, request)
     _refuse_bypass(request)
-    asked = request["Delete"].get("Objects") or []
-    if not 0 < len(asked) <= PAGE_MAX:
+    asked = (request.get("Delete") or {}).get("Objects") or []
+    if not 0 < len(asked) <= PAGE_MAX or not all(one.get("Key") for one in asked):
         raise malformed_xml()
     deleted: list[Wire] = []
     errors: list[Wire] = []
