@@ -251,9 +251,9 @@ def _error(answer: Answer) -> AwsError:
         body = None
     if not isinstance(body, dict):
         text = answer.body.decode("utf-8", "replace").strip()
-        if code := _XML_CODE.search(text):
-            message = _XML_MESSAGE.search(text)
-            return AwsError(code[1], message[1] if message else "", status=answer.status)
+        if found := _XML_CODE.search(text):
+            told = _XML_MESSAGE.search(text)
+            return AwsError(found[1], told[1] if told else "", status=answer.status)
         return AwsError(f"HTTP {answer.status}", text[:500] or "(no further words)")
     code = answer.headers.get("x-amzn-errortype") or str(body.get("__type") or body.get("code"))
     message = body.get("message") or body.get("Message") or ""
