@@ -158,3 +158,14 @@ async def test_what_a_ctx_says() -> None:
         assert ctx.within("other").service == "other"
         with pytest.raises(AwsError, match="does not serve the service 'nobody' yet"):
             await ctx.call("nobody", "X", {})
+
+
+async def test_a_key_too_long_to_be_stored_is_merely_not_there() -> None:
+    async with running(fake_service()) as platform:
+        ctx, long = context(platform), "x" * 10_000
+        assert await ctx.get("Thing", long) is None
+        assert await ctx.store.scan(ctx.key("Thing", long)) == []
+        assert await ctx.store.scan(ctx.key("Thing"), after=ctx.key("Thing", long)) == []
+        assert await ctx.store.read_log(ctx.key("Thing", long)) == []
+        with pytest.raises(ValueError, match="at most 8192 are allowed"):
+            await ctx.commit(Put(ctx.key("Thing", long), {}))

@@ -15,15 +15,19 @@ KEY_BYTES_MAX = 8192
 
 
 def encode(key: Sequence[str]) -> bytes:
-    """The bytes of `key`; ValueError if it is too long or has a lone surrogate."""
-    text = "\0".join(key)
-    if text.count("\0") != len(key) - 1:
-        raw = b"".join(part.encode().replace(b"\0", b"\0\xff") + b"\0" for part in key)
-    else:
-        raw = text.encode() + b"\0"
+    """The bytes of `key`, to be stored; ValueError if it is too long or has a lone surrogate."""
+    raw = sought(key)
     if len(raw) > KEY_BYTES_MAX:
         raise ValueError(f"a key of {len(raw)} bytes; at most {KEY_BYTES_MAX} are allowed")
     return raw
+
+
+def sought(key: Sequence[str]) -> bytes:
+    """The bytes of `key`, to look for: one that is too long is merely not there."""
+    text = "\0".join(key)
+    if text.count("\0") != len(key) - 1:
+        return b"".join(part.encode().replace(b"\0", b"\0\xff") + b"\0" for part in key)
+    return text.encode() + b"\0"
 
 
 def decode(raw: bytes) -> Key:
@@ -38,7 +42,7 @@ def decode(raw: bytes) -> Key:
 
 def span(prefix: Sequence[str]) -> tuple[bytes, bytes]:
     """The range [low, high) of all keys whose first parts are those of `prefix`."""
-    low = encode(prefix) if prefix else b""
+    low = sought(prefix) if prefix else b""
     return low, low + b"\xff"
 
 
@@ -55,7 +59,7 @@ def page(
         high = low + b"\xff"
     if after is None:
         return low, high
-    last = encode(after)
+    last = sought(after)
     if reverse:
         return low, min(high, last)
     # The next byte string after `last`; a key that continues it with an empty part is that one.

@@ -41,7 +41,7 @@ class Reader:
         record = self.cache.get(key)
         if record is not None:
             return record
-        raw_key = keys.encode(key)
+        raw_key = keys.sought(key)
         rows = self.query(_GET, (raw_key,))
         if not rows:
             return None
@@ -76,7 +76,7 @@ class Reader:
 
     def read_log(self, log: Key, after: int, limit: int, *, reverse: bool) -> list[Entry]:
         """A page of a log."""
-        found = self.query("SELECT id FROM logs WHERE name = ?", (keys.encode(log),))
+        found = self.query("SELECT id FROM logs WHERE name = ?", (keys.sought(log),))
         if not found:
             return []
         low = found[0][0] << SEQ_BITS
