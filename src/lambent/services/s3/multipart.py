@@ -247,6 +247,12 @@ async def _assemble(ctx: Ctx, request: Wire, upload: Wire) -> _Whole:
             status=400,
             fields={"UploadId": request["UploadId"]},
         )
+    kind = upload.get("ChecksumType")
+    if request.get("ChecksumType", kind) != kind:
+        raise invalid_request(
+            f"The upload was created using the {kind or 'null'} checksum mode. "
+            "The complete request must use the same checksum mode."
+        )
     stored = await _stored(ctx, request)
     rows = [_chosen(request, upload, part, stored) for part in listed]
     for row in rows[:-1]:
@@ -321,12 +327,6 @@ def _checksum(request: Wire, upload: Wire, digests: Sequence[bytes], sizes: Sequ
     """The whole's checksum, if the request says nothing else. Errors: InvalidRequest, BadDigest."""
     algorithm = upload.get("ChecksumAlgorithm", checksums.DEFAULT)
     kind = upload.get("ChecksumType", checksums.FULL_OBJECT)
-    asked = request.get("ChecksumType", kind)
-    if asked != upload.get("ChecksumType", kind):
-        raise invalid_request(
-            f"The upload was created using the {upload.get('ChecksumType', 'null')} checksum mode. "
-            "The complete request must use the same checksum mode."
-        )
     if kind == checksums.COMPOSITE:
         value = checksums.composite(algorithm, digests)
     else:
