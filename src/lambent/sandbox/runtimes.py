@@ -44,7 +44,7 @@ _NODE_FOLDERS = (
 _NODE_HEADERS = "include/node/node_version.h"
 
 
-class UnknownRuntimeError(ValueError):
+class UnknownRuntimeError(LookupError):
     """No interpreter here runs this runtime id; the text says which ones were found."""
 
 
