@@ -47,6 +47,7 @@ _NEW_SPACE_PERCENT, _OLD_SPACE_PERCENT = 5, 90  # of memory, as AWS starts Node.
 _PATH_VARIABLES = (
     "LAMBDA_TASK_ROOT",
     "LAMBDA_RUNTIME_DIR",
+    "PWD",
     "PATH",
     "LD_LIBRARY_PATH",
     "NODE_PATH",

@@ -30,6 +30,11 @@ def _anything(keys: list[str]) -> None:
     """No check."""
 
 
+async def _nothing(ctx: Ctx, arn: str) -> tuple[Change, ...]:  # noqa: ARG001
+    """Nothing else changes."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tagging:
     """The tag operations of one service (or of one noun, where they are separate).
@@ -50,6 +55,8 @@ class Tagging:
     """Where the read operation is paged."""
     check: Callable[[list[str]], None] = _anything
     """Refuses keys to be set by raising: reserved ones, the same one twice."""
+    touched: Callable[[Ctx, str], Awaitable[tuple[Change, ...]]] = _nothing
+    """Changes that belong to a change of tags (a new revision of the resource); may refuse."""
     too_many: Callable[[], AwsError] = lambda: AwsError(
         "TooManyTagsException", "Number of tags exceeds resource tag limit."
     )
@@ -96,7 +103,7 @@ class Tagging:
         change = self.change(ctx, arn, tags, old)
         if old is None and isinstance(change, Put):
             change = Put(change.key, change.value, expect=ABSENT)
-        await ctx.commit(change)
+        await ctx.commit(change, *await self.touched(ctx, arn))
         return {}
 
     async def _untag(self, ctx: Ctx, request: Wire) -> Wire:
@@ -104,7 +111,8 @@ class Tagging:
         if old := await ctx.get(NOUN, arn):
             gone = set(request[self.keys])
             kept = {key: value for key, value in old.value["tags"].items() if key not in gone}
-            await ctx.commit(self.change(ctx, arn, kept, old))
+            change = self.change(ctx, arn, kept, old)
+            await ctx.commit(change, *await self.touched(ctx, arn))
         return {}
 
     async def _read(self, ctx: Ctx, request: Wire) -> Wire:

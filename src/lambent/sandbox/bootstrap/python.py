@@ -353,12 +353,15 @@ def log_error(error: dict[str, Any], encoder: _Encoder | None) -> None:
 
 
 def _error(message: str, kind: str, trace: list[str] | None, request_id: str) -> dict[str, Any]:
-    return {
+    error = {
         "errorMessage": message or "",
         "errorType": kind or "",
         "requestId": request_id,
         "stackTrace": trace or [],
     }
+    if sys.version_info < (3, 9):
+        del error["requestId"]  # AWS's last client for Python 3.8 does not tell it (recorded)
+    return error
 
 
 def _user_error(request_id: str) -> dict[str, Any]:

@@ -26,6 +26,7 @@ async def _environments(ctx: Ctx, request: Request) -> Response:  # noqa: ARG001
 SERVICE = Service(
     name="lambda",
     parts=(TAGS, functions.VERBS, publishing.VERBS, account.VERBS, invoke.VERBS),
+    unvalidated=frozenset({"Runtime", "Architectures"}),
     path_prefixes=("/2015-03-31/", "/2014-11-13/", "/2016-08-19/", "/2017-", "/2018-", "/2019-"),
     start=_start,
     timers={functions.SETTLE: functions.settle},

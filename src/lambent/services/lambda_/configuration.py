@@ -67,6 +67,8 @@ RETIRED_RUNTIMES = frozenset(
     "ruby2.5 ruby2.7 provided".split()
 )
 
+ARCHITECTURES = ("x86_64", "arm64")
+
 LANGUAGES = ("python", "nodejs", "provided.al2")
 """Prefixes of the runtimes that Lambent can run."""
 
@@ -83,12 +85,38 @@ def refuse_unserved(request: Wire) -> None:
             raise invalid(f"Lambent does not support {name} yet.")
     if request.get("PackageType", "Zip") != "Zip":
         raise invalid("Lambent does not support PackageType Image yet.")
+    check_architectures(request.get("Architectures", ["x86_64"]))
     if request.get("Architectures", ["x86_64"]) != ["x86_64"]:
         raise invalid("Lambent cannot run Architectures other than x86_64 on this machine.")
     if request.get("SnapStart", {}).get("ApplyOn", "None") != "None":
         raise invalid("Lambent does not support SnapStart PublishedVersions yet.")
     if request.get("TracingConfig", {}).get("Mode", "PassThrough") != "PassThrough":
         raise invalid("Lambent does not support TracingConfig Active yet.")
+
+
+def check_architectures(names: list[str]) -> None:
+    """The model's constraints, in words that AWS uses for this list alone (recorded).
+
+    Errors: ValidationException.
+    """
+    if len(names) > 1:
+        broken = "Member must have length less than or equal to 1"
+    elif names and names[0] not in ARCHITECTURES:
+        broken = (
+            "Member must satisfy constraint: [Member must satisfy enum value set: "
+            f"[{', '.join(ARCHITECTURES)}], Member must not be null]"
+        )
+    elif not names:
+        broken = "Member must have length greater than or equal to 1"
+    else:
+        return
+    raise violated(f"[{', '.join(names)}]", "architectures", broken)
+
+
+def violated(value: object, field: str, broken: str) -> AwsError:
+    """ValidationException for one constraint that the model does not hold."""
+    message = f"Value '{value}' at '{field}' failed to satisfy constraint: {broken}"
+    return AwsError("ValidationException", f"1 validation error detected: {message}", status=400)
 
 
 def check_runtime(runtime: str) -> None:
@@ -132,24 +160,18 @@ def check(request: Wire) -> None:
         check_runtime(request["Runtime"])
     if "Environment" in request:
         check_environment(request["Environment"].get("Variables", {}))
-    for name, most in (
-        ("Timeout", limits.TIMEOUT_S_MAX),
-        ("MemorySize", limits.MEMORY_MIB_MAX),
+    for value, field, most in (
+        (request.get("Timeout", 0), "timeout", limits.TIMEOUT_S_MAX),
+        (request.get("MemorySize", 0), "memorySize", limits.MEMORY_MIB_MAX),
+        (
+            request.get("EphemeralStorage", {}).get("Size", 0),
+            "ephemeralStorage.size",
+            limits.TMP_MIB_MAX,
+        ),
     ):
-        if request.get(name, 0) > most:
-            field = name[0].lower() + name[1:]
-            raise AwsError(
-                "ValidationException",
-                f"1 validation error detected: Value '{request[name]}' at '{field}' failed to "
-                f"satisfy constraint: Member must have value less than or equal to {most}",
-            )
-    if request.get("EphemeralStorage", {}).get("Size", 0) > limits.TMP_MIB_MAX:
-        raise AwsError(
-            "ValidationException",
-            f"1 validation error detected: Value '{request['EphemeralStorage']['Size']}' at "
-            "'ephemeralStorage.size' failed to satisfy constraint: Member must have value less "
-            f"than or equal to {limits.TMP_MIB_MAX}",
-        )
+        if value > most:
+            broken = f"Member must have value less than or equal to {most}"
+            raise violated(value, field, broken)
     _check_logging(request.get("LoggingConfig", {}))
 
 
@@ -160,6 +182,28 @@ def _check_logging(logging: Wire) -> None:
             "To specify Application Log Level or System Log Level, you must set your Log Format "
             "to JSON."
         )
+
+
+def check_revision(record: Wire, request: Wire) -> None:
+    """Errors: PreconditionFailedException when the caller saw another revision."""
+    if request.get("RevisionId", record["RevisionId"]) != record["RevisionId"]:
+        raise AwsError(
+            "PreconditionFailedException",
+            "The Revision Id provided does not match the latest Revision Id. Call the "
+            "GetFunction/GetAlias API to retrieve the latest Revision Id",
+        )
+
+
+def check_idle(record: Wire) -> None:
+    """Errors: ResourceConflictException while a function is being created or updated."""
+    prefix = "The operation cannot be performed at this time. "
+    if record["State"] == "Pending":
+        state = f"The function is currently in the following state: {record['State']}"
+        raise AwsError("ResourceConflictException", prefix + state)
+    if record.get("LastUpdateStatus") == "InProgress":
+        arn = record["FunctionArn"]
+        message = f"{prefix}An update is in progress for resource: {arn}"
+        raise AwsError("ResourceConflictException", message)
 
 
 def created(ctx: Ctx, request: Wire, code: Wire) -> Wire:

@@ -143,8 +143,8 @@ async def update_function_code(ctx: Ctx, request: Wire) -> Wire:
     address = parse(ctx, request)
     record = await find(ctx, Address(address.name, None))
     async with taken(ctx, request) as package:
-        check_revision(record.value, request)
-        check_idle(record.value)
+        configuration.check_revision(record.value, request)
+        configuration.check_idle(record.value)
         new = configuration.updated(ctx, record.value, {}, package.members)
         if request.get("DryRun"):
             return new | {name: record.value[name] for name in ("RevisionId", "LastModified")}
@@ -165,8 +165,8 @@ async def update_function_configuration(ctx: Ctx, request: Wire) -> Wire:
     address = parse(ctx, request)
     configuration.check(request)
     record = await find(ctx, Address(address.name, None))
-    check_revision(record.value, request)
-    check_idle(record.value)
+    configuration.check_revision(record.value, request)
+    configuration.check_idle(record.value)
     if "Role" in request:
         await check_role(ctx, request["Role"])
     new = configuration.updated(ctx, record.value, request, {})
@@ -264,28 +264,6 @@ async def settle(ctx: Ctx, payload: Wire) -> None:
         await ctx.commit(*changes)
     except Conflict:  # deleted, tagged or updated meanwhile: look again
         await settle(ctx, payload)
-
-
-def check_revision(record: Wire, request: Wire) -> None:
-    """Errors: PreconditionFailedException when the caller saw another revision."""
-    if request.get("RevisionId", record["RevisionId"]) != record["RevisionId"]:
-        raise AwsError(
-            "PreconditionFailedException",
-            "The Revision Id provided does not match the latest Revision Id. Call the "
-            "GetFunction/GetAlias API to retrieve the latest Revision Id",
-        )
-
-
-def check_idle(record: Wire) -> None:
-    """Errors: ResourceConflictException while a function is being created or updated."""
-    prefix = "The operation cannot be performed at this time. "
-    if record["State"] == "Pending":
-        state = f"The function is currently in the following state: {record['State']}"
-        raise AwsError("ResourceConflictException", prefix + state)
-    if record.get("LastUpdateStatus") == "InProgress":
-        arn = record["FunctionArn"]
-        message = f"{prefix}An update is in progress for resource: {arn}"
-        raise AwsError("ResourceConflictException", message)
 
 
 async def check_role(ctx: Ctx, role: str) -> None:

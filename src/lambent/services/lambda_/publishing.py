@@ -7,7 +7,7 @@ from lambent.kernel import Ctx, Verbs, Wire
 from lambent.kernel.traits.resource import filtered_page
 from lambent.services.lambda_ import configuration, limits
 from lambent.services.lambda_.configuration import invalid
-from lambent.services.lambda_.functions import check_idle, check_revision, find
+from lambent.services.lambda_.functions import find
 from lambent.services.lambda_.names import LATEST, Address, parse
 from lambent.services.lambda_.packages import blob_of
 from lambent.services.lambda_.versions import publish, version_key
@@ -26,8 +26,8 @@ async def publish_version(ctx: Ctx, request: Wire) -> Wire:
     address = parse(ctx, request)
     record = await find(ctx, Address(address.name, None))
     latest = record.value
-    check_revision(latest, request)
-    check_idle(latest)
+    configuration.check_revision(latest, request)
+    configuration.check_idle(latest)
     wanted = request.get("CodeSha256") or latest["CodeSha256"]
     if wanted != latest["CodeSha256"]:
         raise invalid(

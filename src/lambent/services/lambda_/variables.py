@@ -15,6 +15,8 @@ _PATHS = {
         "/opt/lib"
     ),
     "LAMBDA_TASK_ROOT": "/var/task",
+    "PWD": "/var/task",
+    "SHLVL": "0",
     "LAMBDA_RUNTIME_DIR": "/var/runtime",
     "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
     "AWS_XRAY_DAEMON_ADDRESS": "169.254.100.1:2000",
@@ -40,9 +42,9 @@ def variables(ctx: Ctx, record: Wire, credentials: Issued, log_stream: str) -> d
         "AWS_ACCESS_KEY_ID": credentials.access_key,
         "AWS_SECRET_ACCESS_KEY": credentials.secret,
         "AWS_SESSION_TOKEN": credentials.token,
-        "AWS_LAMBDA_LOG_FORMAT": logging["LogFormat"],
     }
-    if "ApplicationLogLevel" in logging:
+    if logging["LogFormat"] == "JSON":
+        reserved["AWS_LAMBDA_LOG_FORMAT"] = "JSON"
         reserved["AWS_LAMBDA_LOG_LEVEL"] = logging["ApplicationLogLevel"]
     if not runtime.startswith("provided"):
         reserved["AWS_EXECUTION_ENV"] = f"AWS_Lambda_{runtime}"
