@@ -36,7 +36,7 @@ def main() -> int:
         url = ready.split()[2]
         status = tour(url)
         if status == 0:
-            print(f"\nconsole  {url}/_lambent/   health  {url}/_lambent/health")
+            print(f"\nconsole  {url}/_lambent/ (not built yet)   health  {url}/_lambent/health")
             print(f"use it   export AWS_ENDPOINT_URL={url}      stop with Ctrl-C", flush=True)
             status = server.wait()
         return 0 if stopping else status
