@@ -33,7 +33,7 @@ class Plan:
 def compile_plan(model: ServiceModel, operation: Operation, protocol: str) -> Plan:
     """Compile both directions of `operation` in `protocol`."""
     if protocol in ("rest-json", "rest-xml"):
-        body_format = JsonFormat() if protocol == "rest-json" else XmlFormat(model)
+        body_format = JsonFormat(model) if protocol == "rest-json" else XmlFormat(model)
         serialize = rest.compile_output(operation, body_format)
         return Plan(
             rest.compile_input(operation, body_format), lambda result, _id: serialize(result)
@@ -50,6 +50,9 @@ class JsonFormat:
 
     content_type = "application/json"
     empty_body = True
+
+    def __init__(self, model: ServiceModel) -> None:
+        self.media_types = model.dropped.media_types
 
     def body_reader(self, operation: Operation) -> Callable[[bytes], dict[str, Wire]]:
         """The members that the body carries."""
@@ -81,6 +84,7 @@ class XmlFormat:
 
     def __init__(self, model: ServiceModel) -> None:
         self._model = model
+        self.media_types = model.dropped.media_types
 
     def body_reader(self, operation: Operation) -> Callable[[bytes], dict[str, Wire]]:
         """The members that the body carries; the root's name is not looked at, as AWS does not."""

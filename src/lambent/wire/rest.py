@@ -42,6 +42,8 @@ class BodyFormat(Protocol):
     content_type: str
     empty_body: bool
     """Whether an output without members in the body still has one (`{}`)."""
+    media_types: Mapping[str, str]
+    """The content type of a blob payload, by output shape, where it is not octet-stream."""
 
     def body_reader(self, operation: Operation) -> Callable[[bytes], dict[str, Wire]]:
         """Compile the reading of the input members that no header, label or query carries."""
@@ -336,7 +338,7 @@ def _body_serializer(
     if payload.shape.raw.eventstream:
         return _events_serializer(payload, body_format)
     if payload.shape.type in ("blob", "string"):
-        return _raw_serializer(payload)
+        return _raw_serializer(payload, body_format.media_types.get(shape.name, ""))
     write_payload = body_format.payload_writer(payload)
 
     def serialize(response: Response, result: Mapping[str, Wire]) -> None:
@@ -362,8 +364,11 @@ def _members_serializer(
     return serialize
 
 
-def _raw_serializer(payload: Member) -> Callable[[Response, Mapping[str, Wire]], None]:
-    content_type = "application/octet-stream" if payload.shape.type == "blob" else "text/plain"
+def _raw_serializer(
+    payload: Member, media_type: str
+) -> Callable[[Response, Mapping[str, Wire]], None]:
+    usual = "application/octet-stream" if payload.shape.type == "blob" else "text/plain"
+    content_type = media_type or usual
 
     def serialize(response: Response, result: Mapping[str, Wire]) -> None:
         value = result.get(payload.name)

@@ -19,7 +19,8 @@ class DroppedTraits:
     `member_names`: member name -> its name in query requests and XML answers.
     `error_codes`: error shape -> (code, status) of the query protocol.
     `xml_roots`: output shape -> name of the XML root. `unwrapped`: output shapes whose single
-    member is the root's text. `bare_errors`: `<Error>` is the root, request ids are S3's.
+    member is the root's text. `media_types`: output shape -> content type of its blob payload.
+    `bare_errors`: `<Error>` is the root, request ids are S3's.
     """
 
     bare_errors: bool = False
@@ -29,6 +30,7 @@ class DroppedTraits:
     entry_names: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
     member_names: Mapping[str, str] = field(default_factory=dict)
     error_codes: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    media_types: Mapping[str, str] = field(default_factory=dict)
 
 
 _S3_ROOTS = {
@@ -126,6 +128,7 @@ _SQS_ERRORS = {
 }
 
 DROPPED_TRAITS: Mapping[str, DroppedTraits] = {
+    "Lambda": DroppedTraits(media_types={"InvocationResponse": "application/json"}),
     "S3": DroppedTraits(
         bare_errors=True,
         xml_namespace="http://s3.amazonaws.com/doc/2006-03-01/",

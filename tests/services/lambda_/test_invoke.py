@@ -61,6 +61,7 @@ def test_an_event_goes_in_and_an_answer_comes_out(client: Any, deploy: Any) -> N
     payload, answer = invoke(client, "echo", {"a": [1, "é"]})
     assert payload == {"got": {"a": [1, "é"]}}
     assert (answer["StatusCode"], answer["ExecutedVersion"]) == (200, "$LATEST")
+    assert answer["ResponseMetadata"]["HTTPHeaders"]["content-type"] == "application/json"
     assert "FunctionError" not in answer
 
 

@@ -81,7 +81,10 @@ class LambdaEngine:
     def _note(self, environment: Environment) -> None:
         """Tell a function once that it does not run on its exact runtime version."""
         arn = environment.record["FunctionArn"]
-        note = self.sandbox.resolve(environment.record["Runtime"]).note
+        try:
+            note = self.sandbox.resolve(environment.record["Runtime"]).note
+        except LookupError as error:
+            raise unavailable(error) from error
         if note and arn not in self._noted:
             if len(self._noted) >= NOTED_MAX:
                 self._noted.clear()
