@@ -10,50 +10,16 @@ import hashlib
 import io
 import urllib.request
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import boto3.s3.transfer
 import pytest
-from botocore.exceptions import ClientError
 
 from tests.recordings import Recording
 from tests.servers import ThreadServer
 
-LOOSE = frozenset({"owner-id", "bucket", "<owner-id>", "i-d"})
 NO_TYPE_ON_HEAD = "AWS sends a Content-Type with an answer to HEAD that has no body"
-
-
-@pytest.fixture
-def s3(server: ThreadServer) -> Any:
-    return server.client("s3")
-
-
-@pytest.fixture
-def bucket(s3: Any, request: pytest.FixtureRequest) -> str:
-    name = f"rec-{hashlib.md5(request.node.nodeid.encode()).hexdigest()}"
-    s3.create_bucket(Bucket=name)
-    return name
-
-
-@pytest.fixture
-def recording() -> Iterator[Callable[..., Recording]]:
-    """`recording("s3", "TestS3::test_x")`; all of its responses must be compared."""
-    opened: list[Recording] = []
-
-    def take(file: str, scenario: str) -> Recording:
-        opened.append(Recording(f"s3/{file}.json", scenario, loose=LOOSE))
-        return opened[-1]
-
-    yield take
-    for one in opened:
-        one.done()
-
-
-def error(call: Callable[..., Any], **params: Any) -> dict[str, Any]:
-    with pytest.raises(ClientError) as caught:
-        call(**params)
-    return dict(caught.value.response)
 
 
 def other(bucket: str) -> str:
@@ -61,18 +27,21 @@ def other(bucket: str) -> str:
 
 
 Take = Callable[..., Recording]
+Failed = Callable[..., dict[str, Any]]
 
 
 # --- buckets -------------------------------------------------------------------------------------
 
 
-def test_bucket_does_not_exist(s3: Any, recording: Take) -> None:
+def test_bucket_does_not_exist(s3: Any, recording: Take, error: Failed) -> None:
     r = recording("s3", "TestS3::test_bucket_does_not_exist")
     r.match("list_object", error(s3.list_objects, Bucket="bucket-does-not-exist"))
     r.match("list_object_vhost", error(s3.list_objects_v2, Bucket="bucket-does-not-exist"))
 
 
-def test_create_bucket_head_bucket(server: ThreadServer, s3: Any, recording: Take) -> None:
+def test_create_bucket_head_bucket(
+    server: ThreadServer, s3: Any, recording: Take, error: Failed
+) -> None:
     r = recording("s3", "TestS3::test_create_bucket_head_bucket")
     one, two = "rec-create-1", "rec-create-2"
     r.match("create_bucket", s3.create_bucket(Bucket=one))
@@ -89,7 +58,7 @@ def test_create_bucket_head_bucket(server: ThreadServer, s3: Any, recording: Tak
     r.skip("head_bucket_2_filtered_header", NO_TYPE_ON_HEAD)
 
 
-def test_eu_location_constraint(server: ThreadServer, recording: Take) -> None:
+def test_eu_location_constraint(server: ThreadServer, recording: Take, error: Failed) -> None:
     r = recording("s3", "TestS3::test_create_bucket_with_eu_location_constraint_raises")
     client = server.client("s3", region="us-east-2")
     where = {"LocationConstraint": "EU"}
@@ -97,7 +66,9 @@ def test_eu_location_constraint(server: ThreadServer, recording: Take) -> None:
     r.match("eu-location-constraint-error", answer)
 
 
-def test_different_location_constraint(server: ThreadServer, recording: Take) -> None:
+def test_different_location_constraint(
+    server: ThreadServer, recording: Take, error: Failed
+) -> None:
     r = recording("s3", "TestS3::test_different_location_constraint")
     r.bindings |= {
         "<region-1>": "us-east-1",
@@ -140,13 +111,13 @@ def test_different_location_constraint(server: ThreadServer, recording: Take) ->
     r.match("get-bucket-location-non-existent-bucket", answer)
 
 
-def test_uppercase_bucket_name(server: ThreadServer, recording: Take) -> None:
+def test_uppercase_bucket_name(server: ThreadServer, recording: Take, error: Failed) -> None:
     r = recording("s3", "TestS3::test_s3_uppercase_bucket_name")
     answer = error(server.client("s3").create_bucket, Bucket="UPPERCASE-BUCKET")
     r.match("uppercase-bucket", answer)
 
 
-def test_delete_bucket(s3: Any, bucket: str, recording: Take) -> None:
+def test_delete_bucket(s3: Any, bucket: str, recording: Take, error: Failed) -> None:
     r = recording("s3", "TestS3::test_delete_bucket_no_such_bucket")
     r.match("expected_error", error(s3.delete_bucket, Bucket="does-not-exist-localstack-test"))
     r = recording("s3_api", "TestS3BucketCRUD::test_delete_bucket_with_objects")
@@ -171,7 +142,7 @@ def test_delete_bucket_with_content(server: ThreadServer, recording: Take) -> No
 # --- objects -------------------------------------------------------------------------------------
 
 
-def test_no_such_bucket(s3: Any, recording: Take) -> None:
+def test_no_such_bucket(s3: Any, recording: Take, error: Failed) -> None:
     r = recording("s3", "TestS3::test_get_object_no_such_bucket")
     r.match("expected_error", error(s3.get_object, Bucket="rec-nowhere", Key="x"))
     r = recording("s3", "TestS3::test_delete_non_existing_keys_in_non_existing_bucket")
@@ -180,7 +151,7 @@ def test_no_such_bucket(s3: Any, recording: Take) -> None:
     r.match("error-non-existent-bucket", answer)
 
 
-def test_missing_keys(s3: Any, bucket: str, recording: Take) -> None:
+def test_missing_keys(s3: Any, bucket: str, recording: Take, error: Failed) -> None:
     r = recording("s3", "TestS3::test_range_key_not_exists")
     r.match("exc", error(s3.get_object, Bucket=bucket, Key="my-key", Range="bytes=1024-4096"))
     r = recording("s3", "TestS3::test_delete_non_existing_keys_quiet")
@@ -188,7 +159,7 @@ def test_missing_keys(s3: Any, bucket: str, recording: Take) -> None:
     r.match("deleted-resp", s3.delete_objects(Bucket=bucket, Delete=delete))
 
 
-def test_head_object_fields(s3: Any, bucket: str, recording: Take) -> None:
+def test_head_object_fields(s3: Any, bucket: str, recording: Take, error: Failed) -> None:
     r = recording("s3", "TestS3::test_head_object_fields")
     s3.put_object(Bucket=bucket, Key="my-key", Body=b"abcdefgh")
     r.match("head-object", s3.head_object(Bucket=bucket, Key="my-key"))
@@ -259,14 +230,14 @@ def test_keys_that_look_encoded(s3: Any, bucket: str, recording: Take, virtual: 
     r.match("list-objects-slashes", s3.list_objects_v2(Bucket=bucket))
 
 
-def test_storage_class_outposts(s3: Any, bucket: str, recording: Take) -> None:
+def test_storage_class_outposts(s3: Any, bucket: str, recording: Take, error: Failed) -> None:
     r = recording("s3", "TestS3::test_put_object_storage_class_outposts")
     params = {"Bucket": bucket, "Key": "k", "StorageClass": "OUTPOSTS"}
     r.match("put-object-outposts", error(s3.put_object, **params))
     r.match("create-multipart-outposts-exc", error(s3.create_multipart_upload, **params))
 
 
-def test_ranges(s3: Any, bucket: str, recording: Take) -> None:
+def test_ranges(s3: Any, bucket: str, recording: Take, error: Failed) -> None:
     r = recording("s3", "TestS3::test_range_header_body_length")
     s3.put_object(Bucket=bucket, Key="key", Body=bytes(2048))
     for name, header in (("get-object", "bytes=0-1023"), ("get-object-2", "bytes=1024-2048")):
@@ -309,7 +280,9 @@ def test_deletes(s3: Any, bucket: str, recording: Take) -> None:
     r.match("delete-objects", s3.delete_objects(Bucket=bucket, Delete=delete))
 
 
-def test_versions_of_unversioned_buckets(s3: Any, bucket: str, recording: Take) -> None:
+def test_versions_of_unversioned_buckets(
+    s3: Any, bucket: str, recording: Take, error: Failed
+) -> None:
     r = recording("s3_api", "TestS3ObjectCRUD::test_get_object_with_version_unversioned_bucket")
     key = {"Bucket": bucket, "Key": "key"}
     r.match("put-object", s3.put_object(Body=b"test-version", **key))
@@ -318,7 +291,7 @@ def test_versions_of_unversioned_buckets(s3: Any, bucket: str, recording: Take) 
     r.match("get-obj-with-null-version", s3.get_object(VersionId="null", **key))
 
 
-def test_no_locking(s3: Any, bucket: str, recording: Take) -> None:
+def test_no_locking(s3: Any, bucket: str, recording: Take, error: Failed) -> None:
     r = recording("s3_api", "TestS3ObjectLock::test_delete_object_with_no_locking")
     key = {"Bucket": bucket, "Key": "key"}
     s3.put_object(Body=b"x", **key)
@@ -388,7 +361,9 @@ def test_upload_file(s3: Any, bucket: str, recording: Take) -> None:
 
 
 @pytest.mark.parametrize("method", ["get_object", "head_object"])
-def test_read_preconditions(s3: Any, bucket: str, recording: Take, method: str) -> None:
+def test_read_preconditions(
+    s3: Any, bucket: str, recording: Take, method: str, error: Failed
+) -> None:
     r = recording("s3", f"TestS3::test_s3_get_object_preconditions[{method}]")
     etag = s3.put_object(Bucket=bucket, Key="key", Body=b"data")["ETag"]
     modified = s3.head_object(Bucket=bucket, Key="key")["LastModified"]
@@ -410,7 +385,7 @@ def test_read_preconditions(s3: Any, bucket: str, recording: Take, method: str) 
     r.match("obj-success", answer)
 
 
-def test_copy_preconditions(s3: Any, bucket: str, recording: Take) -> None:
+def test_copy_preconditions(s3: Any, bucket: str, recording: Take, error: Failed) -> None:
     r = recording(
         "s3_preconditions", "TestS3CopySourcePreconditions::test_s3_copy_object_preconditions"
     )
@@ -433,13 +408,13 @@ def test_copy_preconditions(s3: Any, bucket: str, recording: Take) -> None:
     r.match("copy-success", copy(IfMatch=etag, IfNoneMatch="other"))
 
 
-def test_precondition_failed(s3: Any, bucket: str, recording: Take) -> None:
+def test_precondition_failed(s3: Any, bucket: str, recording: Take, error: Failed) -> None:
     r = recording("s3", "TestS3::test_precondition_failed_error")
     s3.put_object(Bucket=bucket, Key="foo", Body=b'{"foo": "bar"}')
     r.match("get-object-if-match", error(s3.get_object, Bucket=bucket, Key="foo", IfMatch='"x"'))
 
 
-def test_write_preconditions(s3: Any, bucket: str, recording: Take) -> None:
+def test_write_preconditions(s3: Any, bucket: str, recording: Take, error: Failed) -> None:
     key = {"Bucket": bucket, "Key": "test-precondition"}
     r = recording("s3_api", "TestS3ObjectWritePrecondition::test_put_object_if_none_match")
     r.match("put-obj", s3.put_object(IfNoneMatch="*", **key))
@@ -561,7 +536,9 @@ def checksum(algorithm: str, data: bytes) -> str:
 
 
 @pytest.mark.parametrize("algorithm", ["CRC32", "CRC32C", "SHA1", "SHA256", "CRC64NVME"])
-def test_put_checksums(s3: Any, bucket: str, recording: Take, algorithm: str) -> None:
+def test_put_checksums(
+    s3: Any, bucket: str, recording: Take, algorithm: str, error: Failed
+) -> None:
     r = recording("s3", f"TestS3PutObjectChecksum::test_put_object_checksum[{algorithm}]")
     key = {"Bucket": bucket, "Key": "file-checksum"}
     member, data = f"Checksum{algorithm}", b"test data.."
@@ -582,7 +559,7 @@ def test_put_checksums(s3: Any, bucket: str, recording: Take, algorithm: str) ->
     r.match("head-object-with-checksum", s3.head_object(ChecksumMode="ENABLED", **key))
 
 
-def test_checksum_without_algorithm(s3: Any, bucket: str, recording: Take) -> None:
+def test_checksum_without_algorithm(s3: Any, bucket: str, recording: Take, error: Failed) -> None:
     r = recording("s3", "TestS3PutObjectChecksum::test_s3_checksum_no_algorithm")
     key, data = {"Bucket": bucket, "Key": "file-checksum"}, b"test data.."
     sha256 = checksum("SHA256", data)
@@ -637,7 +614,7 @@ def test_list_v2_prefix(s3: Any, bucket: str, recording: Take) -> None:
         r.match(f"list-objects-v2-{name}", listed)
 
 
-def test_list_v2_start_after(s3: Any, bucket: str, recording: Take) -> None:
+def test_list_v2_start_after(s3: Any, bucket: str, recording: Take, error: Failed) -> None:
     r = recording(
         "s3_list_operations", "TestS3ListObjectsV2::test_list_objects_v2_continuation_start_after"
     )

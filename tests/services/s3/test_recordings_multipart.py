@@ -3,57 +3,16 @@
 import base64
 import datetime
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from tests.recordings import Recording
 from tests.servers import ThreadServer
 
-LOOSE = frozenset({"owner-id", "bucket", "<owner-id>", "i-d"})
-
 Take = Callable[..., Recording]
-
-
-@pytest.fixture
-def s3(server: ThreadServer) -> Any:
-    """A client that sends the checksums it is asked for, and no other."""
-    return server.client("s3", request_checksum_calculation="when_required")
-
-
-@pytest.fixture
-def usual(server: ThreadServer) -> Any:
-    """A client that sends CRC32 unasked, as boto3 does."""
-    return server.client("s3")
-
-
-@pytest.fixture
-def bucket(s3: Any, request: pytest.FixtureRequest) -> str:
-    name = f"mpu-{hashlib.md5(request.node.nodeid.encode()).hexdigest()}"
-    s3.create_bucket(Bucket=name)
-    return name
-
-
-@pytest.fixture
-def recording() -> Iterator[Callable[..., Recording]]:
-    """`recording("s3", "TestS3::test_x")`; all of its responses must be compared."""
-    opened: list[Recording] = []
-
-    def take(file: str, scenario: str) -> Recording:
-        opened.append(Recording(f"s3/{file}.json", scenario, loose=LOOSE))
-        return opened[-1]
-
-    yield take
-    for one in opened:
-        one.done()
-
-
-def error(call: Callable[..., Any], **params: Any) -> dict[str, Any]:
-    with pytest.raises(ClientError) as caught:
-        call(**params)
-    return dict(caught.value.response)
+Failed = Callable[..., dict[str, Any]]
 
 
 def parts(*answers: Any, **more: Any) -> dict[str, Any]:
@@ -68,143 +27,147 @@ def parts(*answers: Any, **more: Any) -> dict[str, Any]:
     }
 
 
-def upload(s3: Any, key: dict[str, str], *bodies: bytes, **created: Any) -> Any:
+def upload(plain_s3: Any, key: dict[str, str], *bodies: bytes, **created: Any) -> Any:
     """A whole upload; the answer to its completion."""
-    upload_id = s3.create_multipart_upload(**key, **created)["UploadId"]
+    upload_id = plain_s3.create_multipart_upload(**key, **created)["UploadId"]
     sent = [
-        s3.upload_part(Body=body, PartNumber=number, UploadId=upload_id, **key)
+        plain_s3.upload_part(Body=body, PartNumber=number, UploadId=upload_id, **key)
         for number, body in enumerate(bodies, 1)
     ]
-    return s3.complete_multipart_upload(UploadId=upload_id, **parts(*sent), **key)
+    return plain_s3.complete_multipart_upload(UploadId=upload_id, **parts(*sent), **key)
 
 
-def test_attributes(s3: Any, usual: Any, bucket: str, recording: Take) -> None:
+def test_attributes(plain_s3: Any, s3: Any, bucket: str, recording: Take) -> None:
     r = recording("s3", "TestS3::test_get_object_attributes")
     wanted = {"ObjectAttributes": ["StorageClass", "ETag", "ObjectSize", "ObjectParts", "Checksum"]}
     without = {"ObjectAttributes": [one for one in wanted["ObjectAttributes"] if one != "Checksum"]}
-    usual.put_object(Bucket=bucket, Key="data.txt", Body=b"69\n420\n")
-    answer = s3.get_object_attributes(Bucket=bucket, Key="data.txt", **wanted)
+    s3.put_object(Bucket=bucket, Key="data.txt", Body=b"69\n420\n")
+    answer = plain_s3.get_object_attributes(Bucket=bucket, Key="data.txt", **wanted)
     r.match("object-attrs", answer)
     key = {"Bucket": bucket, "Key": "one"}
-    upload(s3, key, b"upload-part-1" * 5)
-    r.match("object-attrs-multiparts-1-part", s3.get_object_attributes(**key, **without))
+    upload(plain_s3, key, b"upload-part-1" * 5)
+    r.match("object-attrs-multiparts-1-part", plain_s3.get_object_attributes(**key, **without))
     key = {"Bucket": bucket, "Key": "two"}
-    upload(s3, key, b"upload-part-1" * 403_300, b"upload-part-1" * 5)
-    answer = s3.get_object_attributes(**key, **without)
+    upload(plain_s3, key, b"upload-part-1" * 403_300, b"upload-part-1" * 5)
+    answer = plain_s3.get_object_attributes(**key, **without)
     r.match("object-attrs-multiparts-2-parts", answer)
     wanted["ObjectAttributes"].remove("ObjectParts")
-    answer = s3.get_object_attributes(**key, **wanted)
+    answer = plain_s3.get_object_attributes(**key, **wanted)
     r.match("object-attrs-multiparts-2-parts-checksum", answer)
 
 
-def test_get_part(s3: Any, usual: Any, bucket: str, recording: Take) -> None:
+def test_get_part(plain_s3: Any, s3: Any, bucket: str, recording: Take, error: Failed) -> None:
     r = recording("s3", "TestS3::test_get_object_part")
     key = {"Bucket": bucket, "Key": "test.file"}
     content = b"test content 123"
-    answer = upload(s3, key, content * (5 * 1024 * 1024 // len(content) + 1), content)
+    answer = upload(plain_s3, key, content * (5 * 1024 * 1024 // len(content) + 1), content)
     r.match("multipart-upload", answer)
-    r.match("head-object-part", s3.head_object(PartNumber=2, **key))
-    r.match("get-object-part", s3.get_object(PartNumber=2, **key))
-    answer = s3.get_object(PartNumber=2, ChecksumMode="ENABLED", **key)
+    r.match("head-object-part", plain_s3.head_object(PartNumber=2, **key))
+    r.match("get-object-part", plain_s3.get_object(PartNumber=2, **key))
+    answer = plain_s3.get_object(PartNumber=2, ChecksumMode="ENABLED", **key)
     r.match("get-object-part-with-checksum", answer)
-    r.match("part-doesnt-exist", error(s3.get_object, PartNumber=10, **key))
-    answer = error(s3.get_object, PartNumber=2, Range="bytes=0-8", **key)
+    r.match("part-doesnt-exist", error(plain_s3.get_object, PartNumber=10, **key))
+    answer = error(plain_s3.get_object, PartNumber=2, Range="bytes=0-8", **key)
     r.match("part-with-range", answer)
     key = {"Bucket": bucket, "Key": "no-multipart"}
-    usual.put_object(Body=b"test-123", **key)
-    r.match("get-obj-no-multipart", usual.get_object(PartNumber=1, **key))
-    r.match("part-no-multipart", error(s3.get_object, PartNumber=2, **key))
+    s3.put_object(Body=b"test-123", **key)
+    r.match("get-obj-no-multipart", s3.get_object(PartNumber=1, **key))
+    r.match("part-no-multipart", error(plain_s3.get_object, PartNumber=2, **key))
 
 
 @pytest.mark.parametrize("kind", ["COMPOSITE", "FULL_OBJECT"])
-def test_get_part_checksum(s3: Any, bucket: str, recording: Take, kind: str) -> None:
+def test_get_part_checksum(plain_s3: Any, bucket: str, recording: Take, kind: str) -> None:
     r = recording("s3", f"TestS3::test_get_object_part_checksum[{kind}]")
     key = {"Bucket": bucket, "Key": "test-multipart-checksum"}
-    made = s3.create_multipart_upload(ChecksumAlgorithm="CRC32C", ChecksumType=kind, **key)
+    made = plain_s3.create_multipart_upload(ChecksumAlgorithm="CRC32C", ChecksumType=kind, **key)
     r.match("create-mpu-checksum", made)
     of = {"UploadId": made["UploadId"], **key}
-    sent = s3.upload_part(Body=b"test content 123", PartNumber=1, ChecksumAlgorithm="CRC32C", **of)
+    sent = plain_s3.upload_part(
+        Body=b"test content 123", PartNumber=1, ChecksumAlgorithm="CRC32C", **of
+    )
     r.match("upload-part", sent)
     listed = parts(sent, ChecksumCRC32C=sent["ChecksumCRC32C"])
-    r.match("complete-multipart-checksum", s3.complete_multipart_upload(**listed, **of))
+    r.match("complete-multipart-checksum", plain_s3.complete_multipart_upload(**listed, **of))
     asked = {"PartNumber": 1, "ChecksumMode": "ENABLED", **key}
-    r.match("get-object-part", s3.get_object(**asked))
-    r.match("head-object-part", s3.head_object(**asked))
+    r.match("get-object-part", plain_s3.get_object(**asked))
+    r.match("head-object-part", plain_s3.head_object(**asked))
 
 
-def test_upload_and_list_parts(s3: Any, usual: Any, bucket: str, recording: Take) -> None:
+def test_upload_and_list_parts(
+    plain_s3: Any, s3: Any, bucket: str, recording: Take, error: Failed
+) -> None:
     r = recording("s3", "TestS3::test_multipart_and_list_parts")
     key = {"Bucket": bucket, "Key": "test-list-parts"}
-    made = s3.create_multipart_upload(**key)
+    made = plain_s3.create_multipart_upload(**key)
     r.match("create-multipart", made)
     of = {"UploadId": made["UploadId"], **key}
-    r.match("list-part-after-created", s3.list_parts(**of))
-    r.match("list-all-uploads", s3.list_multipart_uploads(Bucket=bucket))
-    sent = usual.upload_part(Body=b"upload-part-1" * 5, PartNumber=1, **of)
+    r.match("list-part-after-created", plain_s3.list_parts(**of))
+    r.match("list-all-uploads", plain_s3.list_multipart_uploads(Bucket=bucket))
+    sent = s3.upload_part(Body=b"upload-part-1" * 5, PartNumber=1, **of)
     r.match("upload-part", sent)
-    r.match("list-part-after-upload", s3.list_parts(**of))
-    r.match("list-all-uploads-after", s3.list_multipart_uploads(Bucket=bucket))
-    r.match("complete-multipart", s3.complete_multipart_upload(**parts(sent), **of))
-    r.match("list-part-after-complete-exc", error(s3.list_parts, **of))
-    r.match("list-all-uploads-completed", s3.list_multipart_uploads(Bucket=bucket))
-    r.match("head-multipart-checksum", s3.head_object(ChecksumMode="ENABLED", **key))
-    r.match("get-multipart-checksum", s3.get_object(ChecksumMode="ENABLED", **key))
+    r.match("list-part-after-upload", plain_s3.list_parts(**of))
+    r.match("list-all-uploads-after", plain_s3.list_multipart_uploads(Bucket=bucket))
+    r.match("complete-multipart", plain_s3.complete_multipart_upload(**parts(sent), **of))
+    r.match("list-part-after-complete-exc", error(plain_s3.list_parts, **of))
+    r.match("list-all-uploads-completed", plain_s3.list_multipart_uploads(Bucket=bucket))
+    r.match("head-multipart-checksum", plain_s3.head_object(ChecksumMode="ENABLED", **key))
+    r.match("get-multipart-checksum", plain_s3.get_object(ChecksumMode="ENABLED", **key))
 
 
-def test_wrong_parts(s3: Any, bucket: str, recording: Take) -> None:
+def test_wrong_parts(plain_s3: Any, bucket: str, recording: Take, error: Failed) -> None:
     r = recording("s3", "TestS3::test_multipart_complete_multipart_wrong_part")
     key = {"Bucket": bucket, "Key": "test-complete-wrong-part"}
-    of = {"UploadId": s3.create_multipart_upload(**key)["UploadId"], **key}
-    sent = s3.upload_part(Body=b"data", PartNumber=1, **of)
+    of = {"UploadId": plain_s3.create_multipart_upload(**key)["UploadId"], **key}
+    sent = plain_s3.upload_part(Body=b"data", PartNumber=1, **of)
     listed = {"Parts": [{"ETag": sent["ETag"], "PartNumber": 2}]}
-    answer = error(s3.complete_multipart_upload, MultipartUpload=listed, **of)
+    answer = error(plain_s3.complete_multipart_upload, MultipartUpload=listed, **of)
     r.match("complete-exc-wrong-part-number", answer)
     etag = '"d41d8cd98f00b204e9800998ecf8427e"'
     listed = {"Parts": [{"ETag": etag, "PartNumber": 1}]}
-    answer = error(s3.complete_multipart_upload, MultipartUpload=listed, **of)
+    answer = error(plain_s3.complete_multipart_upload, MultipartUpload=listed, **of)
     r.match("complete-exc-wrong-etag", answer)
 
 
-def test_other_keys(s3: Any, bucket: str, recording: Take) -> None:
+def test_other_keys(plain_s3: Any, bucket: str, recording: Take, error: Failed) -> None:
     r = recording("s3", "TestS3::test_multipart_key_validation")
-    upload_id = s3.create_multipart_upload(Bucket=bucket, Key="right")["UploadId"]
-    sent = s3.upload_part(
+    upload_id = plain_s3.create_multipart_upload(Bucket=bucket, Key="right")["UploadId"]
+    sent = plain_s3.upload_part(
         Bucket=bucket, Key="right", UploadId=upload_id, PartNumber=1, Body=b"data"
     )
     wrong = {"Bucket": bucket, "Key": "wrong", "UploadId": upload_id}
-    answer = error(s3.upload_part, Body=b"data", PartNumber=2, **wrong)
+    answer = error(plain_s3.upload_part, Body=b"data", PartNumber=2, **wrong)
     r.match("upload-part-wrong-key-name", answer)
-    r.match("list-parts-wrong-key-name", error(s3.list_parts, **wrong))
-    answer = error(s3.complete_multipart_upload, **parts(sent), **wrong)
+    r.match("list-parts-wrong-key-name", error(plain_s3.list_parts, **wrong))
+    answer = error(plain_s3.complete_multipart_upload, **parts(sent), **wrong)
     r.match("complete-multipart-wrong-key-name", answer)
-    answer = error(s3.abort_multipart_upload, **wrong)
+    answer = error(plain_s3.abort_multipart_upload, **wrong)
     r.match("abort-multipart-wrong-key-name", answer)
 
 
-def test_overwrite_and_copy(s3: Any, usual: Any, bucket: str, recording: Take) -> None:
+def test_overwrite_and_copy(plain_s3: Any, s3: Any, bucket: str, recording: Take) -> None:
     key, content = {"Bucket": bucket, "Key": "test.file"}, b"test content 123"
     r = recording("s3", "TestS3::test_multipart_overwrite_key")
-    r.match("multipart-upload", upload(s3, key, content))
-    r.match("put-object", usual.put_object(Body=content, **key))
+    r.match("multipart-upload", upload(plain_s3, key, content))
+    r.match("put-object", s3.put_object(Body=content, **key))
     r = recording("s3", "TestS3::test_multipart_copy_object_etag")
-    r.match("multipart-upload", upload(s3, key, content))
+    r.match("multipart-upload", upload(plain_s3, key, content))
     source = f"{bucket}/test.file"
-    answer = s3.copy_object(Bucket=bucket, Key="dest", CopySource=source)
+    answer = plain_s3.copy_object(Bucket=bucket, Key="dest", CopySource=source)
     r.match("copy-object", answer)
-    answer = s3.copy_object(CopySource=source, MetadataDirective="REPLACE", **key)
+    answer = plain_s3.copy_object(CopySource=source, MetadataDirective="REPLACE", **key)
     r.match("copy-object-in-place", answer)
-    r.match("head-obj", s3.head_object(ChecksumMode="ENABLED", **key))
+    r.match("head-obj", plain_s3.head_object(ChecksumMode="ENABLED", **key))
 
 
-def test_location(server: ThreadServer, s3: Any, bucket: str, recording: Take) -> None:
+def test_location(server: ThreadServer, plain_s3: Any, bucket: str, recording: Take) -> None:
     r = recording("s3", "TestS3::test_multipart_with_unicode_character_location")
     r.bindings["<bucket-url>"] = f"{server.url}/{bucket}"
     key = {"Bucket": bucket, "Key": "test-unicode_—_file"}
-    made = s3.create_multipart_upload(**key)
+    made = plain_s3.create_multipart_upload(**key)
     r.match("create-multipart", made)
     of = {"UploadId": made["UploadId"], **key}
-    sent = s3.upload_part(Body=b"body", PartNumber=1, **of)
-    answer = s3.complete_multipart_upload(**parts(sent), **of)
+    sent = plain_s3.upload_part(Body=b"body", PartNumber=1, **of)
+    answer = plain_s3.complete_multipart_upload(**parts(sent), **of)
     recorded = r.content["complete-multipart"]
     same = {name: recorded[name] for name in ("ETag", "ChecksumCRC64NVME")}
     r.match("complete-multipart", answer | same)
@@ -213,23 +176,23 @@ def test_location(server: ThreadServer, s3: Any, bucket: str, recording: Take) -
 # --- checksums -----------------------------------------------------------------------------------
 
 
-def test_full_checksum_by_default(s3: Any, bucket: str, recording: Take) -> None:
+def test_full_checksum_by_default(plain_s3: Any, bucket: str, recording: Take) -> None:
     scenario = "test_complete_multipart_parts_checksum_full_object_default"
     r = recording("s3", f"TestS3MultipartUploadChecksum::{scenario}")
     key = {"Bucket": bucket, "Key": "test-multipart-checksum"}
-    made = s3.create_multipart_upload(ChecksumAlgorithm="CRC64NVME", **key)
+    made = plain_s3.create_multipart_upload(ChecksumAlgorithm="CRC64NVME", **key)
     r.match("create-mpu-checksum-crc64", made)
     of = {"UploadId": made["UploadId"], **key}
-    sent = s3.upload_part(Body=b"aaa", PartNumber=1, ChecksumAlgorithm="CRC64NVME", **of)
+    sent = plain_s3.upload_part(Body=b"aaa", PartNumber=1, ChecksumAlgorithm="CRC64NVME", **of)
     r.match("upload-part", sent)
-    answer = s3.complete_multipart_upload(**parts(sent), **of)
+    answer = plain_s3.complete_multipart_upload(**parts(sent), **of)
     r.match("complete-multipart-checksum", answer)
-    answer = s3.get_object(ChecksumMode="ENABLED", **key)
+    answer = plain_s3.get_object(ChecksumMode="ENABLED", **key)
     assert answer["Body"].read() == b"aaa"
     r.match("get-object-with-checksum", answer)
-    r.match("head-object-with-checksum", s3.head_object(ChecksumMode="ENABLED", **key))
+    r.match("head-object-with-checksum", plain_s3.head_object(ChecksumMode="ENABLED", **key))
     wanted = {"ObjectAttributes": ["Checksum", "ETag", "ObjectParts"]}
-    r.match("get-object-attrs", s3.get_object_attributes(**wanted, **key))
+    r.match("get-object-attrs", plain_s3.get_object_attributes(**wanted, **key))
 
 
 ALGORITHMS = ("CRC32", "CRC32C", "SHA1", "SHA256", "CRC64NVME")
@@ -237,7 +200,9 @@ ALGORITHMS = ("CRC32", "CRC32C", "SHA1", "SHA256", "CRC64NVME")
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("kind", ["COMPOSITE", "FULL_OBJECT"])
-def test_kinds(s3: Any, bucket: str, recording: Take, algorithm: str, kind: str) -> None:
+def test_kinds(
+    plain_s3: Any, bucket: str, recording: Take, algorithm: str, kind: str, error: Failed
+) -> None:
     scenario = f"test_multipart_checksum_type_compatibility[{kind}-{algorithm}]"
     r = recording("s3", f"TestS3MultipartUploadChecksum::{scenario}")
     params = {
@@ -247,16 +212,16 @@ def test_kinds(s3: Any, bucket: str, recording: Take, algorithm: str, kind: str)
         "ChecksumType": kind,
     }
     if "create-mpu-checksum-exc" in r.content:
-        r.match("create-mpu-checksum-exc", error(s3.create_multipart_upload, **params))
+        r.match("create-mpu-checksum-exc", error(plain_s3.create_multipart_upload, **params))
     else:
-        r.match("create-mpu-checksum", s3.create_multipart_upload(**params))
+        r.match("create-mpu-checksum", plain_s3.create_multipart_upload(**params))
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_default_kinds(s3: Any, bucket: str, recording: Take, algorithm: str) -> None:
+def test_default_kinds(plain_s3: Any, bucket: str, recording: Take, algorithm: str) -> None:
     scenario = f"test_multipart_checksum_type_default_for_checksum[{algorithm}]"
     r = recording("s3", f"TestS3MultipartUploadChecksum::{scenario}")
-    answer = s3.create_multipart_upload(
+    answer = plain_s3.create_multipart_upload(
         Bucket=bucket, Key="test-multipart-checksum-default", ChecksumAlgorithm=algorithm
     )
     r.match("create-mpu-default-checksum-type", answer)
@@ -268,44 +233,48 @@ def crc32c(data: bytes) -> str:
     return base64.b64encode(crc(data).to_bytes(4, "big")).decode()
 
 
-def test_composite_exceptions(s3: Any, bucket: str, recording: Take) -> None:
+def test_composite_exceptions(plain_s3: Any, bucket: str, recording: Take, error: Failed) -> None:
     scenario = "test_multipart_parts_checksum_exceptions_composite"
     r = recording("s3", f"TestS3MultipartUploadChecksum::{scenario}")
     key = {"Bucket": bucket, "Key": "test-multipart-checksum-exc"}
-    answer = error(s3.create_multipart_upload, ChecksumType="COMPOSITE", **key)
+    answer = error(plain_s3.create_multipart_upload, ChecksumType="COMPOSITE", **key)
     r.match("create-mpu-no-checksum-algo-with-type", answer)
-    answer = error(s3.create_multipart_upload, ChecksumAlgorithm="TEST", **key)
+    answer = error(plain_s3.create_multipart_upload, ChecksumAlgorithm="TEST", **key)
     r.match("create-mpu-wrong-checksum-algo", answer)
-    made = s3.create_multipart_upload(ChecksumAlgorithm="CRC32", ChecksumType="COMPOSITE", **key)
+    made = plain_s3.create_multipart_upload(
+        ChecksumAlgorithm="CRC32", ChecksumType="COMPOSITE", **key
+    )
     r.match("create-mpu-composite-checksum", made)
     of = {"UploadId": made["UploadId"], **key}
-    r.match("list-multiparts", s3.list_multipart_uploads(Bucket=bucket))
-    sent = s3.upload_part(Body=b"abc", PartNumber=1, **of)
+    r.match("list-multiparts", plain_s3.list_multipart_uploads(Bucket=bucket))
+    sent = plain_s3.upload_part(Body=b"abc", PartNumber=1, **of)
     r.match("upload-part-no-checksum-ok", sent)
-    answer = error(s3.complete_multipart_upload, ChecksumType="FULL_OBJECT", **parts(sent), **of)
+    answer = error(
+        plain_s3.complete_multipart_upload, ChecksumType="FULL_OBJECT", **parts(sent), **of
+    )
     r.match("complete-part-with-bad-checksum-type", answer)
     sha256 = base64.b64encode(hashlib.sha256(b"abc").digest()).decode()
-    answer = error(s3.complete_multipart_upload, **parts(sent, ChecksumSHA256=sha256), **of)
+    answer = error(plain_s3.complete_multipart_upload, **parts(sent, ChecksumSHA256=sha256), **of)
     r.match("complete-part-with-checksum", answer)
-    made = s3.create_multipart_upload(ChecksumAlgorithm="SHA256", **key)
+    made = plain_s3.create_multipart_upload(ChecksumAlgorithm="SHA256", **key)
     r.match("create-mpu-with-checksum", made)
     of = {"UploadId": made["UploadId"], **key}
-    answer = error(s3.upload_part, Body=b"abc", PartNumber=1, ChecksumAlgorithm="CRC32", **of)
+    answer = error(plain_s3.upload_part, Body=b"abc", PartNumber=1, ChecksumAlgorithm="CRC32", **of)
     r.match("upload-part-different-checksum-exc", answer)
 
 
-def test_full_object_exceptions(s3: Any, bucket: str, recording: Take) -> None:
+def test_full_object_exceptions(plain_s3: Any, bucket: str, recording: Take, error: Failed) -> None:
     scenario = "test_multipart_parts_checksum_exceptions_full_object"
     r = recording("s3", f"TestS3MultipartUploadChecksum::{scenario}")
     key = {"Bucket": bucket, "Key": "test-multipart-checksum-exc"}
-    answer = error(s3.create_multipart_upload, ChecksumType="FULL_OBJECT", **key)
+    answer = error(plain_s3.create_multipart_upload, ChecksumType="FULL_OBJECT", **key)
     r.match("create-mpu-no-checksum-algo-with-type", answer)
     kind = {"ChecksumAlgorithm": "CRC32C", "ChecksumType": "FULL_OBJECT"}
-    made = s3.create_multipart_upload(**kind, **key)
+    made = plain_s3.create_multipart_upload(**kind, **key)
     r.match("create-mpu-checksum-crc32c", made)
     of = {"UploadId": made["UploadId"], **key}
-    r.match("list-multiparts", s3.list_multipart_uploads(Bucket=bucket))
-    sent = s3.upload_part(Body=b"abc", PartNumber=1, **of)
+    r.match("list-multiparts", plain_s3.list_multipart_uploads(Bucket=bucket))
+    sent = plain_s3.upload_part(Body=b"abc", PartNumber=1, **of)
     r.match("upload-part-no-checksum-ok", sent)
     full, good, bad = {"ChecksumType": "FULL_OBJECT"}, crc32c(b"abc"), crc32c(b"abcdef")
     for name, more in (
@@ -316,64 +285,66 @@ def test_full_object_exceptions(s3: Any, bucket: str, recording: Take) -> None:
         ("only-checksum-algo", {"ChecksumCRC32C": bad}),
         ("only-checksum-algo-diff", {"ChecksumCRC32": bad}),
     ):
-        answer = error(s3.complete_multipart_upload, **more, **parts(sent), **of)
+        answer = error(plain_s3.complete_multipart_upload, **more, **parts(sent), **of)
         r.match(f"complete-part-{name}", answer)
-    answer = s3.complete_multipart_upload(ChecksumCRC32C=good, **full, **parts(sent), **of)
+    answer = plain_s3.complete_multipart_upload(ChecksumCRC32C=good, **full, **parts(sent), **of)
     r.match("complete-success", answer)
-    made = s3.create_multipart_upload(**kind, **key)
+    made = plain_s3.create_multipart_upload(**kind, **key)
     r.match("create-mpu-with-checksum", made)
     of = {"UploadId": made["UploadId"], **key}
-    answer = error(s3.upload_part, Body=b"abc", PartNumber=1, ChecksumAlgorithm="CRC32", **of)
+    answer = error(plain_s3.upload_part, Body=b"abc", PartNumber=1, ChecksumAlgorithm="CRC32", **of)
     r.match("upload-part-different-checksum-exc", answer)
 
 
-def test_size(s3: Any, usual: Any, bucket: str, recording: Take) -> None:
+def test_size(plain_s3: Any, s3: Any, bucket: str, recording: Take, error: Failed) -> None:
     r = recording("s3", "TestS3MultipartUploadChecksum::test_multipart_size_validation")
     key = {"Bucket": bucket, "Key": "test-multipart-size"}
-    made = s3.create_multipart_upload(**key)
+    made = plain_s3.create_multipart_upload(**key)
     r.match("create-mpu", made)
     of = {"UploadId": made["UploadId"], **key}
-    sent = usual.upload_part(Body=b"aaaa", PartNumber=1, **of)
+    sent = s3.upload_part(Body=b"aaaa", PartNumber=1, **of)
     r.match("upload-part", sent)
-    answer = error(s3.complete_multipart_upload, MpuObjectSize=5, **parts(sent), **of)
+    answer = error(plain_s3.complete_multipart_upload, MpuObjectSize=5, **parts(sent), **of)
     r.match("complete-multipart-wrong-size", answer)
-    answer = s3.complete_multipart_upload(MpuObjectSize=4, **parts(sent), **of)
+    answer = plain_s3.complete_multipart_upload(MpuObjectSize=4, **parts(sent), **of)
     r.match("complete-multipart-good-size", answer)
-    answer = s3.get_object_attributes(ObjectAttributes=["Checksum", "ETag"], **key)
+    answer = plain_s3.get_object_attributes(ObjectAttributes=["Checksum", "ETag"], **key)
     r.match("get-object-attrs", answer)
 
 
 # --- copies into parts ---------------------------------------------------------------------------
 
 
-def test_part_copies(s3: Any, usual: Any, bucket: str, recording: Take) -> None:
+def test_part_copies(plain_s3: Any, s3: Any, bucket: str, recording: Take, error: Failed) -> None:
     source = {"CopySource": f"{bucket}/source"}
-    put = usual.put_object(Bucket=bucket, Key="source", Body=b"0123456789")
+    put = s3.put_object(Bucket=bucket, Key="source", Body=b"0123456789")
     r = recording("s3_api", "TestS3Multipart::test_upload_part_copy_range")
     r.match("put-src-object", put)
     key = {"Bucket": bucket, "Key": "test-upload-part-copy"}
-    made = s3.create_multipart_upload(**key)
+    made = plain_s3.create_multipart_upload(**key)
     r.match("create-multipart", made)
     of = {"UploadId": made["UploadId"], **key, **source}
     for number, asked in enumerate(("0-8", "1-1", "0-0"), 1):
-        answer = s3.upload_part_copy(PartNumber=number, CopySourceRange=f"bytes={asked}", **of)
+        answer = plain_s3.upload_part_copy(
+            PartNumber=number, CopySourceRange=f"bytes={asked}", **of
+        )
         r.match(f"upload-part-copy-{number}", answer)
     for name in list(r.content):
         if name.startswith("upload-part-copy-range-exc-"):
             asked = name.removeprefix("upload-part-copy-range-exc-")
             header = f"bytes={asked}"
-            answer = error(s3.upload_part_copy, PartNumber=1, CopySourceRange=header, **of)
+            answer = error(plain_s3.upload_part_copy, PartNumber=1, CopySourceRange=header, **of)
             r.match(name, answer)
-    answer = error(s3.upload_part_copy, PartNumber=1, CopySourceRange="0-8", **of)
+    answer = error(plain_s3.upload_part_copy, PartNumber=1, CopySourceRange="0-8", **of)
     r.match("upload-part-copy-wrong-format", answer)
-    r.match("list-parts", s3.list_parts(UploadId=made["UploadId"], **key))
+    r.match("list-parts", plain_s3.list_parts(UploadId=made["UploadId"], **key))
     r = recording("s3_api", "TestS3Multipart::test_upload_part_copy_no_copy_source_range")
     r.match("put-src-object", put)
-    made = s3.create_multipart_upload(**key)
+    made = plain_s3.create_multipart_upload(**key)
     r.match("create-multipart", made)
     of = {"UploadId": made["UploadId"], **key}
-    r.match("upload-part-copy", s3.upload_part_copy(PartNumber=1, **of, **source))
-    r.match("list-parts", s3.list_parts(**of))
+    r.match("upload-part-copy", plain_s3.upload_part_copy(PartNumber=1, **of, **source))
+    r.match("list-parts", plain_s3.list_parts(**of))
 
 
 DAY = datetime.timedelta(days=1)
@@ -414,30 +385,32 @@ CONDITIONS: dict[str, tuple[str, Callable[[Any], dict[str, Any]]]] = {
 
 
 @pytest.mark.parametrize("scenario", CONDITIONS)
-def test_part_copy_conditions(s3: Any, bucket: str, recording: Take, scenario: str) -> None:
+def test_part_copy_conditions(
+    plain_s3: Any, bucket: str, recording: Take, scenario: str, error: Failed
+) -> None:
     r = recording("s3_api", f"TestS3Multipart::test_upload_part_copy_with_{scenario}")
     name, made_of = CONDITIONS[scenario]
-    s3.put_object(Bucket=bucket, Key="source", Body=b"0123456789")
-    head = s3.head_object(Bucket=bucket, Key="source")
+    plain_s3.put_object(Bucket=bucket, Key="source", Body=b"0123456789")
+    head = plain_s3.head_object(Bucket=bucket, Key="source")
     key = {"Bucket": bucket, "Key": "destination_file.txt"}
-    of = {"UploadId": s3.create_multipart_upload(**key)["UploadId"], **key}
+    of = {"UploadId": plain_s3.create_multipart_upload(**key)["UploadId"], **key}
     params = {f"CopySource{one}": value for one, value in made_of(head).items()}
     params |= {"CopySource": f"{bucket}/source", "PartNumber": 1, **of}
     if "Error" in r.content[name]:
-        r.match(name, error(s3.upload_part_copy, **params))
+        r.match(name, error(plain_s3.upload_part_copy, **params))
     else:
-        r.match(name, s3.upload_part_copy(**params))
-        r.match("list-parts", s3.list_parts(**of))
+        r.match(name, plain_s3.upload_part_copy(**params))
+        r.match("list-parts", plain_s3.list_parts(**of))
 
 
 # --- conditional completion ----------------------------------------------------------------------
 
 
-def begun(s3: Any, key: dict[str, str]) -> tuple[Any, dict[str, Any]]:
+def begun(plain_s3: Any, key: dict[str, str]) -> tuple[Any, dict[str, Any]]:
     """(the answer to CreateMultipartUpload, what completes it)."""
-    made = s3.create_multipart_upload(**key)
+    made = plain_s3.create_multipart_upload(**key)
     of = {"UploadId": made["UploadId"], **key}
-    sent = s3.upload_part(Body=b"test", PartNumber=1, **of)
+    sent = plain_s3.upload_part(Body=b"test", PartNumber=1, **of)
     return made, parts(sent) | of
 
 
@@ -450,128 +423,140 @@ def conditional(recording: Take, scenario: str) -> Recording:
     return recording("s3_api", f"TestS3ObjectWritePrecondition::{scenario}")
 
 
-def test_if_none_match_with_put(s3: Any, usual: Any, key: Any, recording: Take) -> None:
+def test_if_none_match_with_put(
+    plain_s3: Any, s3: Any, key: Any, recording: Take, error: Failed
+) -> None:
     r = conditional(recording, "test_multipart_if_none_match_with_put")
-    made, done = begun(s3, key)
+    made, done = begun(plain_s3, key)
     r.match("create-multipart", made)
-    r.match("put-obj", usual.put_object(**key))
-    answer = error(s3.complete_multipart_upload, IfNoneMatch="*", **done)
+    r.match("put-obj", s3.put_object(**key))
+    answer = error(plain_s3.complete_multipart_upload, IfNoneMatch="*", **done)
     r.match("complete-multipart-if-none-match-put-during", answer)
 
 
-def test_if_none_match_with_delete(s3: Any, usual: Any, key: Any, recording: Take) -> None:
+def test_if_none_match_with_delete(
+    plain_s3: Any, s3: Any, key: Any, recording: Take, error: Failed
+) -> None:
     r = conditional(recording, "test_multipart_if_none_match_with_delete")
-    put = usual.put_object(**key)
-    made, done = begun(s3, key)
+    put = s3.put_object(**key)
+    made, done = begun(plain_s3, key)
     for name in list(r.content):
         if name.startswith("put-obj"):
             r.match(name, put)
         elif name.startswith("create-multipart") and "restart" not in name:
             r.match(name, made)
-    answer = error(s3.complete_multipart_upload, IfNoneMatch="*", **done)
+    answer = error(plain_s3.complete_multipart_upload, IfNoneMatch="*", **done)
     r.match("complete-multipart-if-none-match", answer)
-    r.match("del-obj", s3.delete_object(**key))
-    answer = error(s3.complete_multipart_upload, IfNoneMatch="*", **done)
+    r.match("del-obj", plain_s3.delete_object(**key))
+    answer = error(plain_s3.complete_multipart_upload, IfNoneMatch="*", **done)
     r.match("complete-multipart-after-del", answer)
-    made, done = begun(s3, key)
+    made, done = begun(plain_s3, key)
     for name in list(r.content):
         if name.startswith("create-multipart") and "restart" in name:
             r.match(name, made)
-    answer = s3.complete_multipart_upload(IfNoneMatch="*", **done)
+    answer = plain_s3.complete_multipart_upload(IfNoneMatch="*", **done)
     r.match("complete-multipart-after-del-restart", answer)
 
 
-def test_if_match_with_put(s3: Any, usual: Any, key: Any, recording: Take) -> None:
+def test_if_match_with_put(
+    plain_s3: Any, s3: Any, key: Any, recording: Take, error: Failed
+) -> None:
     r = conditional(recording, "test_multipart_if_match_with_put")
-    put = usual.put_object(Body=b"test", **key)
+    put = s3.put_object(Body=b"test", **key)
     r.match("put-obj", put)
-    made, done = begun(s3, key)
+    made, done = begun(plain_s3, key)
     r.match("create-multipart", made)
-    during = usual.put_object(Body=b"test2", **key)
+    during = s3.put_object(Body=b"test2", **key)
     recorded = r.content["put-obj-during"]
     r.match("put-obj-during", during | {"ChecksumCRC32": recorded["ChecksumCRC32"]})
-    answer = error(s3.complete_multipart_upload, IfMatch=put["ETag"], **done)
+    answer = error(plain_s3.complete_multipart_upload, IfMatch=put["ETag"], **done)
     r.match("complete-multipart-if-match-put-before", answer)
-    answer = error(s3.complete_multipart_upload, IfMatch=during["ETag"], **done)
+    answer = error(plain_s3.complete_multipart_upload, IfMatch=during["ETag"], **done)
     r.match("complete-multipart-if-match-put-during", answer)
-    made, done = begun(s3, key)
+    made, done = begun(plain_s3, key)
     r.match("create-multipart-again", made)
-    answer = s3.complete_multipart_upload(IfMatch=during["ETag"], **done)
+    answer = plain_s3.complete_multipart_upload(IfMatch=during["ETag"], **done)
     r.match("complete-multipart-if-match-put-before-restart", answer)
 
 
-def test_if_match_with_identical_put(s3: Any, usual: Any, key: Any, recording: Take) -> None:
+def test_if_match_with_identical_put(
+    plain_s3: Any, s3: Any, key: Any, recording: Take, error: Failed
+) -> None:
     r = conditional(recording, "test_multipart_if_match_with_put_identical")
-    put = usual.put_object(Body=b"test", **key)
+    put = s3.put_object(Body=b"test", **key)
     r.match("put-obj", put)
-    made, done = begun(s3, key)
+    made, done = begun(plain_s3, key)
     r.match("create-multipart", made)
-    r.match("put-obj-during", usual.put_object(Body=b"test", **key))
-    answer = error(s3.complete_multipart_upload, IfMatch=put["ETag"], **done)
+    r.match("put-obj-during", s3.put_object(Body=b"test", **key))
+    answer = error(plain_s3.complete_multipart_upload, IfMatch=put["ETag"], **done)
     r.match("complete-multipart-if-match-put-during", answer)
-    made, done = begun(s3, key)
+    made, done = begun(plain_s3, key)
     r.match("create-multipart-again", made)
-    answer = s3.complete_multipart_upload(IfMatch=put["ETag"], **done)
+    answer = plain_s3.complete_multipart_upload(IfMatch=put["ETag"], **done)
     r.match("complete-multipart-if-match-put-before-restart", answer)
 
 
-def test_if_match_with_delete(s3: Any, usual: Any, key: Any, recording: Take) -> None:
+def test_if_match_with_delete(
+    plain_s3: Any, s3: Any, key: Any, recording: Take, error: Failed
+) -> None:
     r = conditional(recording, "test_multipart_if_match_with_delete")
-    put = usual.put_object(Body=b"test", **key)
+    put = s3.put_object(Body=b"test", **key)
     r.match("put-obj", put)
-    made, done = begun(s3, key)
+    made, done = begun(plain_s3, key)
     r.match("create-multipart", made)
-    r.match("del-obj", s3.delete_object(**key))
-    answer = error(s3.complete_multipart_upload, IfMatch=put["ETag"], **done)
+    r.match("del-obj", plain_s3.delete_object(**key))
+    answer = error(plain_s3.complete_multipart_upload, IfMatch=put["ETag"], **done)
     r.match("complete-multipart-after-del", answer)
-    r.match("put-obj-2", usual.put_object(Body=b"test", **key))
-    answer = error(s3.complete_multipart_upload, IfMatch=put["ETag"], **done)
+    r.match("put-obj-2", s3.put_object(Body=b"test", **key))
+    answer = error(plain_s3.complete_multipart_upload, IfMatch=put["ETag"], **done)
     r.match("complete-multipart-if-match-after-put", answer)
 
 
-def test_if_match_etag_of_parts(s3: Any, usual: Any, key: Any, recording: Take) -> None:
+def test_if_match_etag_of_parts(
+    plain_s3: Any, s3: Any, key: Any, recording: Take, error: Failed
+) -> None:
     r = conditional(recording, "test_multipart_if_match_etag")
-    put = usual.put_object(Body=b"test", **key)
+    put = s3.put_object(Body=b"test", **key)
     r.match("put-obj", put)
-    made, done = begun(s3, key)
+    made, done = begun(plain_s3, key)
     r.match("create-multipart", made)
-    answer = s3.complete_multipart_upload(IfMatch=put["ETag"], **done)
+    answer = plain_s3.complete_multipart_upload(IfMatch=put["ETag"], **done)
     r.match("complete-multipart-if-match", answer)
-    made, done = begun(s3, key)
+    made, done = begun(plain_s3, key)
     r.match("create-multipart-overwrite", made)
-    bad = error(s3.complete_multipart_upload, IfMatch=put["ETag"], **done)
+    bad = error(plain_s3.complete_multipart_upload, IfMatch=put["ETag"], **done)
     r.match("complete-multipart-if-match-true-etag", bad)
-    again = s3.complete_multipart_upload(IfMatch=answer["ETag"], **done)
+    again = plain_s3.complete_multipart_upload(IfMatch=answer["ETag"], **done)
     r.match("complete-multipart-if-match-overwrite-multipart", again)
 
 
 # --- listings ------------------------------------------------------------------------------------
 
 
-def test_list_uploads(s3: Any, bucket: str, recording: Take) -> None:
+def test_list_uploads(plain_s3: Any, bucket: str, recording: Take) -> None:
     scenario = "TestS3ListMultipartUploads::test_list_multiparts_with_prefix_and_delimiter"
     r = recording("s3_list_operations", scenario)
     for key in ("test/foo/bar/123", "test/foo/bar/456", "test/bar/foo/123"):
-        s3.create_multipart_upload(Bucket=bucket, Key=key)
+        plain_s3.create_multipart_upload(Bucket=bucket, Key=key)
     for number, prefix in ((1, "test/"), (2, "test/foo/"), (3, "test/foo/bar")):
-        answer = s3.list_multipart_uploads(
+        answer = plain_s3.list_multipart_uploads(
             Bucket=bucket, Prefix=prefix, Delimiter="/", EncodingType="url"
         )
         r.match(f"list-multiparts-{number}", answer)
     r.skip("list-multiparts-no-encoding", "an XML body; the members are those of the others")
 
 
-def test_list_parts_pages(s3: Any, bucket: str, recording: Take) -> None:
+def test_list_parts_pages(plain_s3: Any, bucket: str, recording: Take) -> None:
     r = recording("s3_list_operations", "TestS3ListParts::test_list_parts_pagination")
     key = {"Bucket": bucket, "Key": "test-list-part-pagination"}
-    of = {"UploadId": s3.create_multipart_upload(**key)["UploadId"], **key}
-    r.match("list-parts-empty", s3.list_parts(**of))
+    of = {"UploadId": plain_s3.create_multipart_upload(**key)["UploadId"], **key}
+    r.match("list-parts-empty", plain_s3.list_parts(**of))
     for number in (1, 2):
-        s3.upload_part(PartNumber=number, Body=b"data", **of)
-    r.match("list-parts-all", s3.list_parts(**of))
-    first = s3.list_parts(MaxParts=1, **of)
+        plain_s3.upload_part(PartNumber=number, Body=b"data", **of)
+    r.match("list-parts-all", plain_s3.list_parts(**of))
+    first = plain_s3.list_parts(MaxParts=1, **of)
     r.match("list-parts-1", first)
-    answer = s3.list_parts(MaxParts=1, PartNumberMarker=first["NextPartNumberMarker"], **of)
+    answer = plain_s3.list_parts(MaxParts=1, PartNumberMarker=first["NextPartNumberMarker"], **of)
     r.match("list-parts-next", answer)
-    answer = s3.list_parts(MaxParts=1, PartNumberMarker=10, **of)
+    answer = plain_s3.list_parts(MaxParts=1, PartNumberMarker=10, **of)
     r.match("list-parts-wrong-part", answer)
