@@ -1,6 +1,6 @@
 """`make bench`: Lambent beside MiniStack, in one interleaved run.
 
-    .venv/bin/python -m bench [--only NAME]... [--rounds 3] [--seconds 5] [--no-peer] [--out FILE]
+    .venv/bin/python -m bench [--only NAME]... [--rounds 3] [--seconds 5] [--no-peer]
 
 Prints a line of JSON per measurement as it is made, then a table of medians with ratios (above 1:
 Lambent is better). On a shared machine trust the ratios and the CPU per request (`server` is the
@@ -13,8 +13,6 @@ import contextlib
 import json
 import statistics
 import sys
-from pathlib import Path
-from typing import Any, TextIO
 
 from bench.peers import Lambent, MiniStack, Peer, PeerError
 from bench.scenarios import SCENARIOS, Result, Scenario, rounds
@@ -29,7 +27,6 @@ def options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5.0, help="of load, each round")
     parser.add_argument("--no-peer", action="store_true", help="measure Lambent alone")
-    parser.add_argument("--out", type=Path, help="append the JSON lines to this file as well")
     return parser.parse_args()
 
 
@@ -43,19 +40,6 @@ def started(stack: contextlib.ExitStack, with_peer: bool) -> list[Peer]:
         except PeerError as error:
             print(f"without MiniStack: {error}", file=sys.stderr)
     return peers
-
-
-def measure(
-    scenario: Scenario, peers: list[Peer], chosen: argparse.Namespace, out: TextIO | None
-) -> list[Result]:
-    results = []
-    for result in rounds(scenario, peers, chosen.rounds, chosen.seconds):
-        line = json.dumps(result)
-        print(line, flush=True)
-        if out is not None:
-            print(line, file=out, flush=True)
-        results.append(result)
-    return results
 
 
 def table(results: list[Result]) -> None:
@@ -104,11 +88,12 @@ def main() -> int:
     chosen = options()
     results: list[Result] = []
     with contextlib.ExitStack() as stack:
-        out: Any = stack.enter_context(chosen.out.open("a")) if chosen.out else None
         peers = started(stack, with_peer=not chosen.no_peer)
         for scenario in SCENARIOS:
             if not chosen.only or scenario.name in chosen.only:
-                results += measure(scenario, peers, chosen, out)
+                for result in rounds(scenario, peers, chosen.rounds, chosen.seconds):
+                    print(json.dumps(result), flush=True)
+                    results.append(result)
     table(results)
     if failed := _errors(results):
         print(f"{failed} requests were answered with errors", file=sys.stderr)

@@ -78,8 +78,11 @@ class Calls:
         return self.logs("PutLogEvents", logGroupName=group, logStreamName=stream, logEvents=events)
 
 
-def ask(port: int, request: bytes) -> tuple[int, bytes]:
-    """Send one prepared request on a connection of its own: status and body."""
+def must(port: int, request: bytes) -> bytes:
+    """Send one prepared request on a connection of its own: the body of its answer.
+
+    Errors: CallFailed for any status but 2xx.
+    """
     head, _, body = request.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     method, path, _ = first.split(" ")
@@ -87,14 +90,9 @@ def ask(port: int, request: bytes) -> tuple[int, bytes]:
     try:
         connection.request(method, path, body, dict(line.split(": ", 1) for line in lines))
         answer = connection.getresponse()
-        return answer.status, answer.read()
+        data = answer.read()
     finally:
         connection.close()
-
-
-def must(port: int, request: bytes) -> bytes:
-    """The body of an answer that has to be good. Errors: CallFailed."""
-    status, body = ask(port, request)
-    if not 200 <= status < 300:
-        raise CallFailed(f"{request.split(b' HTTP')[0].decode()}: {status} {body[:300]!r}")
-    return body
+    if not 200 <= answer.status < 300:
+        raise CallFailed(f"{method} {path}: {answer.status} {data[:300]!r}")
+    return data

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -28,8 +29,10 @@ class PeerError(Exception):
 class Peer:
     """A server as a process tree; subclasses say how it is started."""
 
-    name = ""
-    health = ""
+    name: str
+    health: str
+    command: list[str]
+    env: Mapping[str, str] = {}
 
     def __init__(self) -> None:
         # Not under /tmp, which may be memory: a durable write must cost what it costs.
@@ -38,18 +41,13 @@ class Peer:
         self.port = _free_port()
         self.start_s = 0.0
 
-    def command(self) -> tuple[list[str], dict[str, str]]:
-        """What to run, and what to add to the environment."""
-        raise NotImplementedError
-
     def start(self) -> Self:
         """Returns when it says that it is healthy. Errors: PeerError."""
-        command, added = self.command()
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         began_s = time.perf_counter()
         with (self.folder / "log").open("wb") as log:
             self.process = subprocess.Popen(
-                command, env=kept | added, cwd=self.folder, stdout=log, stderr=log
+                self.command, env=kept | self.env, cwd=self.folder, stdout=log, stderr=log
             )
         while not self._healthy():
             if self.process.poll() is not None or time.perf_counter() - began_s > START_S_MAX:
@@ -119,10 +117,11 @@ class Lambent(Peer):
     name = "lambent"
     health = "/_lambent/health"
 
-    def command(self) -> tuple[list[str], dict[str, str]]:
+    def __init__(self) -> None:
+        super().__init__()
         program = str(Path(sys.executable).with_name("lambent"))
         data = str(self.folder / "data")
-        return [program, "serve", "--port", str(self.port), "--data", data], {}
+        self.command = [program, "serve", "--port", str(self.port), "--data", data]
 
 
 class MiniStack(Peer):
@@ -131,10 +130,11 @@ class MiniStack(Peer):
     name = "ministack"
     health = "/_ministack/health"
 
-    def command(self) -> tuple[list[str], dict[str, str]]:
-        program = ROOT / ".venv-ministack" / "bin" / "ministack"
+    def __init__(self) -> None:
+        super().__init__()
+        self.command = [str(ROOT / ".venv-ministack" / "bin" / "ministack")]
         folders = {"STATE_DIR": str(self.folder / "state"), "S3_DATA_DIR": str(self.folder / "s3")}
-        return [str(program)], {"GATEWAY_PORT": str(self.port)} | folders
+        self.env = {"GATEWAY_PORT": str(self.port)} | folders
 
     @staticmethod
     def install() -> None:
