@@ -9,6 +9,7 @@ from typing import Any
 
 LAMBENT = (sys.executable, "-m", "lambent.cli.main")
 RUN_S_MAX = 60
+ARN = "arn:aws:lambda:us-east-1:000000000000:function:"
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -38,3 +39,16 @@ def lambent(
         cwd=cwd,
         timeout=RUN_S_MAX,
     )
+
+
+def deploy(server: Any, path: Path, name: str, *more: str) -> str:
+    """Deploy and check that it went well; what was said on stderr."""
+    result = lambent("deploy", str(path), "--name", name, *more, server=server)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == f"{ARN}{name}\n"
+    return result.stderr
+
+
+def invoke(server: Any, name: str, *more: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """Invoke, however it ends."""
+    return lambent("invoke", name, *more, server=server, stdin=stdin)

@@ -71,8 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words and words[0] in NOT_YET:
         print(f"lambent: not yet: `lambent {words[0]}` is planned and not built", file=sys.stderr)
         return 2
-    arguments = parser(words).parse_args(words, argparse.Namespace(began_s=_BEGAN_S))
     try:
+        arguments = parser(words).parse_args(words, argparse.Namespace(began_s=_BEGAN_S))
         status: int = _module(arguments.verb).run(arguments)
         sys.stdout.flush()
     except (CommandError, StartupError) as error:

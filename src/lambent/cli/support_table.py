@@ -151,6 +151,11 @@ def _naming(service: str, name: str, tests: Mapping[str, str]) -> Iterator[str]:
             yield path
 
 
+def shown(path: Path) -> str:
+    """A file as seen from the root."""
+    return path.relative_to(ROOT).as_posix()
+
+
 def main() -> int:
     """Write what has changed; say which."""
     DOCS_FOLDER.mkdir(parents=True, exist_ok=True)
@@ -158,11 +163,11 @@ def main() -> int:
     for path in DOCS_FOLDER.glob("*.md"):
         if path not in wanted:
             path.unlink()
-            print(f"removed {path.relative_to(ROOT)}")
+            print(f"removed {shown(path)}")
     for path, text in wanted.items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
-            print(f"wrote {path.relative_to(ROOT)}")
+            print(f"wrote {shown(path)}")
     return 0
 
 
