@@ -26,6 +26,7 @@ from lambent.base.errors import StartupError
 from lambent.base.ids import RandomIds
 from lambent.cli.terminal import BOLD, DIM, GREEN, RED, YELLOW, progress, styled
 from lambent.sandbox.box import BoxGone, Invocation, LaunchError, Probe, Spec
+from lambent.sandbox.levels import LEVELS
 from lambent.sandbox.process import ProcessSandbox
 from lambent.sandbox.runtimes import UnknownRuntimeError
 from lambent.services.lambda_.configuration import CURRENT_RUNTIMES, LANGUAGES, NEWER_RUNTIMES
@@ -35,6 +36,9 @@ from lambent.store.protocol import Corrupt
 GOOD, POOR, BAD = "good", "poor", "bad"
 """Good: works. Poor: works less well, or an optional part is absent. Bad: does not work."""
 MARKS = {GOOD: ("ok", GREEN), POOR: ("--", YELLOW), BAD: ("no", RED)}
+
+HIGHER_LEVELS = [level for level in ("namespace", "microvm") if level not in LEVELS]
+"""What the command line already names and no sandbox offers yet."""
 
 FUNCTION_S_MAX = 10.0
 MIB = 1 << 20
@@ -134,8 +138,9 @@ def _isolation(probe: Probe) -> Iterator[Finding]:
     text = "; ".join(probe.reasons) or "a process and a user of its own for each environment"
     state = (POOR if probe.reasons else GOOD) if probe.works else BAD
     yield Finding(section, probe.level, state, text)
-    for level in ("namespace", "microvm"):
-        yield Finding(section, level, POOR, "not built yet: `--isolation` offers process only")
+    for level in HIGHER_LEVELS:
+        text = f"not built yet: --isolation offers {', '.join(LEVELS)}"
+        yield Finding(section, level, POOR, text)
 
 
 async def _function(sandbox: ProcessSandbox) -> Finding:
