@@ -9,7 +9,7 @@ object is a list of blobs, one per part, so that completing a multipart upload c
 import hashlib
 import struct
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from lambent.base.errors import AwsError
 from lambent.kernel import Ctx, Wire
@@ -53,22 +53,19 @@ class Received:
             ctx.store.blobs.release(self.blob.sha256)
 
 
-@dataclass(slots=True)
 class Digests:
     """The hashes of one content in the making."""
 
-    algorithms: Sequence[str]
-    _md5: "hashlib._Hash" = field(init=False)
-    _hashers: list[checksums.Hasher] = field(init=False)
+    __slots__ = ("_hashers", "_md5")
 
-    def __post_init__(self) -> None:
+    def __init__(self, algorithms: Sequence[str]) -> None:
         self._md5 = hashlib.md5(usedforsecurity=False)
-        self._hashers = [checksums.hasher(name) for name in self.algorithms]
+        self._hashers = [(name, checksums.hasher(name)) for name in algorithms]
 
     def update(self, data: bytes) -> None:
         """Take more bytes."""
         self._md5.update(data)
-        for hasher in self._hashers:
+        for _, hasher in self._hashers:
             hasher.update(data)
 
     @property
@@ -78,10 +75,7 @@ class Digests:
 
     def encoded(self) -> dict[str, str]:
         """The checksums by algorithm, as members carry them."""
-        return {
-            name: checksums.encode(hasher.digest())
-            for name, hasher in zip(self.algorithms, self._hashers, strict=True)
-        }
+        return {name: checksums.encode(hasher.digest()) for name, hasher in self._hashers}
 
 
 async def receive(

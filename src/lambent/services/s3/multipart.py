@@ -25,6 +25,7 @@ from lambent.services.s3.errors import (
     invalid_request,
     malformed_xml,
     no_such_upload,
+    operation_aborted,
 )
 from lambent.services.s3.limits import DELETE_ROWS, PAGE_MAX, PART_BYTES_MIN, PARTS_MAX
 from lambent.services.s3.names import check_key, path_encoded
@@ -32,6 +33,9 @@ from lambent.services.s3.objects import ENCRYPTION
 from lambent.store.protocol import Blob, Conflict, Delete, Put, Record
 
 VERBS = Verbs()
+
+_ATTEMPTS = 8
+"""How often parts may change under a completion before it gives up."""
 
 
 async def find(ctx: Ctx, request: Wire) -> tuple[Ctx, Record]:
@@ -196,20 +200,30 @@ async def complete_multipart_upload(ctx: Ctx, request: Wire) -> Wire:
         if done is None:
             raise
         return _answer(ctx, request, done)
-    whole = await _assemble(ctx, request, upload.value)
-    version = await _expected(ctx, request, upload)
-    value = _object(ctx, request, upload.value, whole)
-    blobs = [Blob(row.value["_blob"], row.value["Size"]) for row in whole.rows]
-    value["_blobs"] = content.pack(blobs)
-    also = [Delete(upload.key, upload.version), *(Delete(row.key) for row in whole.rows)]
-    try:
-        await objects.store(
-            ctx, request, value, blobs, "CompleteMultipartUpload", version=version, also=also
-        )
-    except Conflict:
-        raise no_such_upload(request["UploadId"]) from None
+    value = await _complete(ctx, request, upload)
     await _sweep(ctx, request)
     return _answer(ctx, request, value)
+
+
+async def _complete(ctx: Ctx, request: Wire, upload: Record) -> Wire:
+    """Commit the object; the record. A part that is replaced meanwhile is looked at again."""
+    for _ in range(_ATTEMPTS):
+        whole = await _assemble(ctx, request, upload.value)
+        version = await _expected(ctx, request, upload)
+        value = _object(ctx, request, upload.value, whole)
+        blobs = [Blob(row.value["_blob"], row.value["Size"]) for row in whole.rows]
+        value["_blobs"] = content.pack(blobs)
+        ends = [Delete(row.key, row.version) for row in (upload, *whole.rows)]
+        try:
+            await objects.store(
+                ctx, request, value, blobs, "CompleteMultipartUpload", version=version, first=ends
+            )
+        except Conflict as error:
+            if error.key == upload.key:
+                raise no_such_upload(request["UploadId"]) from None
+        else:
+            return value
+    raise operation_aborted()
 
 
 async def _completed(ctx: Ctx, request: Wire) -> Wire | None:

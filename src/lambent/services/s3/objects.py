@@ -94,18 +94,20 @@ async def store(
     operation: str,
     *,
     version: int | None = None,
-    also: Sequence[Change] = (),
+    first: Sequence[Change] = (),
 ) -> None:
-    """Commit an object, with `also`. `ctx` is the bucket's home; `version` the one it replaces.
+    """Commit an object, after `first` and with it. `ctx` is the bucket's home; `version` the one
+    that it replaces.
 
-    Errors: NoSuchBucket, OperationAborted, PreconditionFailed, ConditionalRequestConflict.
+    Errors: NoSuchBucket, OperationAborted, PreconditionFailed, ConditionalRequestConflict; Conflict
+    for a key of `first`.
     """
     bucket, key = request["Bucket"], request["Key"]
     await buckets.check_open(ctx, bucket)
     event = _event(bucket, key, value, operation)
     put = Put(ctx.key("Object", bucket, key), value, version, tuple(blobs))
     try:
-        await ctx.commit(put, *also, events=(("ObjectCreated", event),))
+        await ctx.commit(*first, put, events=(("ObjectCreated", event),))
     except Conflict as error:
         if error.key != put.key:
             raise
