@@ -65,7 +65,7 @@ def events_log(where: Where) -> Key:
 
 
 def group_name(identifier: str) -> str:
-    """The group that an identifier names: a name, or an ARN with or without `:*`.
+    """The group that an identifier names: a name, or an ARN without `:*`, as the model has it.
 
     Errors: InvalidParameterException for an ARN that is not a group's.
     """
@@ -75,7 +75,6 @@ def group_name(identifier: str) -> str:
         kind, _, name = Arn.parse(identifier).resource.partition(":")
     except ValueError:
         kind = name = ""
-    name = name.removesuffix(":*")
     if kind != "log-group" or not name:
         raise AwsError("InvalidParameterException", f"Invalid log group ARN: {identifier}")
     return name
