@@ -600,7 +600,7 @@ def test_list_v2_prefix(s3: Any, bucket: str, recording: Take) -> None:
     for number, prefix in ((1, "test/"), (2, "test/foo"), (3, "test/foo/bar")):
         listed = s3.list_objects_v2(Bucket=bucket, Prefix=prefix)
         r.match(f"list-objects-v2-{number}", listed)
-    r.skip("list-objects-v2-no-encoding", "an XML body; test_listings.py reads one")
+    r.skip("list-objects-v2-no-encoding", "an XML body; test_lists.py reads one")
     r = recording(
         "s3_list_operations", "TestS3ListObjectsV2::test_list_objects_v2_with_prefix_and_delimiter"
     )
