@@ -81,7 +81,7 @@ def group_name(identifier: str) -> str:
 
 
 def named(request: Wire) -> Wire:
-    """A request that names its group, with `logGroupName`. Errors: InvalidParameterException."""
+    """A request with its group as `logGroupName` only. Errors: InvalidParameterException."""
     name, identifier = request.get("logGroupName"), request.get("logGroupIdentifier")
     if name is not None and identifier is not None:
         raise AwsError(
@@ -93,4 +93,7 @@ def named(request: Wire) -> Wire:
             "InvalidParameterException",
             "One of logGroupName or logGroupIdentifier must be specified.",
         )
-    return request if identifier is None else request | {"logGroupName": group_name(identifier)}
+    if identifier is None:
+        return request
+    others = {member: value for member, value in request.items() if member != "logGroupIdentifier"}
+    return others | {"logGroupName": group_name(identifier)}
