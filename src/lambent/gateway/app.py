@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from lambent.base.errors import AwsError
 from lambent.gateway.control import Control
-from lambent.gateway.routing import FORM, route
+from lambent.gateway.routing import FORM, names_bucket, route
 from lambent.kernel import Platform
 from lambent.kernel.pipeline import Pipeline
 from lambent.net.message import Request, Response
@@ -23,13 +23,13 @@ class Gateway:
 
     async def handle(self, request: Request) -> Response:
         """The answer to any request."""
-        if request.path.startswith(CONTROL):
+        if request.path.startswith(CONTROL) and not names_bucket(request):
             return await self.control.serve(request)
         try:
             found = await route(self._platform.registry, request)
         except AwsError as error:
             return self._unrouted(error, request)
-        return await self._pipeline.serve(found.service, found.request, found.credential)
+        return await self._pipeline.serve(found.service, found.request, found.credential, request)
 
     def _unrouted(self, error: AwsError, request: Request) -> Response:
         """An error in the protocol of a service that is not served, as far as botocore knows it."""

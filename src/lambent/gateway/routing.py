@@ -31,7 +31,7 @@ DATA_PLANES = (".lambda-url.", ".execute-api.", ".elb.", ".cloudfront.")
 
 async def route(registry: Registry, request: Request) -> Route:
     """Find the service. Errors: AwsError (`NotImplemented` naming what is not served)."""
-    host = request.headers.get("host", "").rsplit(":", 1)[0].lower()
+    host = _host(request)
     credential = sigv4.parse_credential(request)
     if host.endswith(".localhost"):
         for plane in DATA_PLANES:
@@ -77,6 +77,16 @@ async def _guessed(registry: Registry, request: Request) -> tuple[Service, Reque
     if found is None:
         raise AwsError("UnknownOperationException", None, status=404)
     return found, request
+
+
+def _host(request: Request) -> str:
+    return request.headers.get("host", "").rsplit(":", 1)[0].lower()
+
+
+def names_bucket(request: Request) -> bool:
+    """Whether the host names a bucket, so that every path below it is a key."""
+    host = _host(request)
+    return host.endswith(".localhost") and virtual_host(host, request) is not request
 
 
 def virtual_host(host: str, request: Request) -> Request:

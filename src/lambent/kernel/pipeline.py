@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from lambent.base.errors import AwsError
 from lambent.base.limits import BODY_BYTES_MAX
 from lambent.kernel.context import Ctx, Principal
+from lambent.kernel.payload import as_signed
 from lambent.kernel.service import Service
 from lambent.net.message import Body, BodyTooLarge, BodyTruncated, Request, Response
 from lambent.store.protocol import Conflict, StoreFull
@@ -33,9 +34,16 @@ class Pipeline:
         self._platform = platform
 
     async def serve(
-        self, service: Service, request: Request, credential: Credential | None
+        self,
+        service: Service,
+        request: Request,
+        credential: Credential | None,
+        signed: Request | None = None,
     ) -> Response:
-        """The service's answer, errors included; never raises for what a caller sent."""
+        """The service's answer, errors included; never raises for what a caller sent.
+
+        `signed` is the request as it came, where routing has turned it into another address.
+        """
         request_id = self._platform.ids.uuid()
         call: Call | None = None
         codec = service.codec
@@ -44,9 +52,12 @@ class Pipeline:
             call = codec.match(request, form or b"")
             streams = codec.streams_in(call.operation)
             body = form if form is not None else await _body(request, streams)
-            ctx, key = await self._context(service, request, credential, request_id, body)
+            came = signed or request
+            ctx, key = await self._context(service, came, credential, request_id, body)
             if streams and is_chunked(request):
                 body = ChunkedBody.of(request, request.body, key)
+            elif streams and key is not None:
+                body = as_signed(request, request.body)
             params = codec.parse(call, request, body)
             service.validate(call.operation, params)
             result = await service.dispatch(ctx, call.operation, params)
