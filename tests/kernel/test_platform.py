@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from lambent.base.errors import AwsError
 from lambent.kernel import Ctx, Platform, Wire
 from lambent.store.protocol import Append, Delete, Key, Put
 from tests.kernel.fakes import context, fake_service, running, virtual
@@ -136,28 +135,6 @@ async def test_the_clock_waits_for_what_follows_from_what_follows() -> None:
         await platform.timers.set(context(platform), "bell", due, {"n": 6}, id="first")
         await virtual(platform).advance(10)
         assert seen == [(n, due) for n in (6, 5, 4, 3, 2, 1, 0)]
-
-
-async def test_what_a_ctx_says() -> None:
-    async with running(fake_service()) as platform:
-        platform.endpoint = "http://127.0.0.1:1"
-        ctx = platform.context("fake", "123456789012", "cn-north-1")
-        assert ctx.key("Thing", "a", "b") == (
-            "123456789012",
-            "cn-north-1",
-            "fake",
-            "Thing",
-            "a",
-            "b",
-        )
-        assert ctx.arn("thing:a") == "arn:aws-cn:fake:cn-north-1:123456789012:thing:a"
-        assert ctx.arn("r", service="iam", region="") == "arn:aws-cn:iam::123456789012:r"
-        assert ctx.origin == "http://127.0.0.1:1"
-        assert ctx.now() == platform.clock.now()
-        assert ctx.store is platform.store
-        assert ctx.within("other").service == "other"
-        with pytest.raises(AwsError, match="does not serve the service 'nobody' yet"):
-            await ctx.call("nobody", "X", {})
 
 
 async def test_a_key_too_long_to_be_stored_is_merely_not_there() -> None:
