@@ -2,9 +2,9 @@
 
 Served: buckets (create, head, list, delete, location), objects (put, get, head, copy, delete, bulk
 delete, attributes), both listings, multipart uploads with copies. What else S3 does is answered 501
-NotImplemented, by operation or by the header that asks for it (`options.py`).
+NotImplemented, by operation or by the header that asks for it (`rules/options.py`).
 Guide: https://docs.aws.amazon.com/AmazonS3/latest/userguide/Welcome.html
-Read first: `objects.py` (what a record is), then `buckets.py`, `content.py`, `listing.py`.
+Read first: `objects.py` (what a record is), then `buckets.py`, `content.py`, `rules/listing.py`.
 
 Deviations, on purpose:
 - Answers say `x-amz-server-side-encryption: AES256`, as every answer of S3 does and clients check;
@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from lambent.base.arn import Arn
 from lambent.base.errors import AwsError
 from lambent.kernel import Service, Target, Wire
-from lambent.services.s3 import buckets, copying, lists, multipart, objects, reading
+from lambent.services.s3 import buckets, completion, copying, lists, multipart, objects, reading
 
 
 def _delivered(arn: str, payload: bytes, attributes: Mapping[str, str]) -> Wire:
@@ -72,6 +72,7 @@ SERVICE = Service(
         copying.VERBS,
         lists.VERBS,
         multipart.VERBS,
+        completion.VERBS,
     ),
     validation_code="InvalidArgument",
     unvalidated=_WORDED_HERE,

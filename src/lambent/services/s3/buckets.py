@@ -16,7 +16,6 @@ from lambent.base.errors import AwsError
 from lambent.kernel import Ctx, Platform, Principal, Verbs, Wire
 from lambent.kernel.paging import BadTokenError, decode_token, encode_token
 from lambent.kernel.timers import SYSTEM
-from lambent.services.s3 import names, options
 from lambent.services.s3.errors import (
     access_denied,
     invalid_argument,
@@ -26,6 +25,7 @@ from lambent.services.s3.errors import (
     operation_aborted,
 )
 from lambent.services.s3.limits import BUCKETS_MAX, BUCKETS_PAGE_MAX, DELETE_ROWS
+from lambent.services.s3.rules import names, options
 from lambent.store.protocol import ABSENT, Conflict, Delete, Key, Put, Record
 
 VERBS = Verbs()

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from lambent.base.errors import AwsError
 from lambent.kernel import Ctx, Wire
 from lambent.net import Body, BytesBody
-from lambent.services.s3 import checksums
 from lambent.services.s3.errors import invalid_request
 from lambent.services.s3.limits import PUT_BYTES_MAX
-from lambent.services.s3.ranges import Span, pieces
+from lambent.services.s3.rules import checksums
+from lambent.services.s3.rules.ranges import Span, pieces
 from lambent.store.protocol import SMALL_BLOB_BYTES, Blob
 
 _BLOB = struct.Struct(">32sQ")

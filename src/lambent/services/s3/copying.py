@@ -9,15 +9,7 @@ from contextlib import contextmanager
 
 from lambent.base.errors import AwsError
 from lambent.kernel import Ctx, Verbs, Wire
-from lambent.services.s3 import (
-    buckets,
-    checksums,
-    content,
-    multipart,
-    objects,
-    options,
-    preconditions,
-)
+from lambent.services.s3 import buckets, content, multipart, objects
 from lambent.services.s3.content import Digests
 from lambent.services.s3.errors import (
     invalid_argument,
@@ -25,9 +17,10 @@ from lambent.services.s3.errors import (
     no_such_key,
 )
 from lambent.services.s3.limits import PUT_BYTES_MAX
-from lambent.services.s3.names import check_key, copy_source
 from lambent.services.s3.objects import ENCRYPTION, tag_of
-from lambent.services.s3.ranges import Span, parse_copy_range
+from lambent.services.s3.rules import checksums, options, preconditions
+from lambent.services.s3.rules.names import check_key, copy_source
+from lambent.services.s3.rules.ranges import Span, parse_copy_range
 from lambent.store.protocol import Blob, Record
 
 VERBS = Verbs()

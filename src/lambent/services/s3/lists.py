@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 
 from lambent.kernel import Ctx, Verbs, Wire
 from lambent.kernel.paging import BadTokenError, decode_token, encode_token
-from lambent.services.s3 import buckets, checksums, multipart, options
+from lambent.services.s3 import buckets, multipart
 from lambent.services.s3.errors import invalid_argument
 from lambent.services.s3.limits import KEY_BYTES_MAX, PAGE_MAX, PARTS_MAX
-from lambent.services.s3.listing import Page, Seek, walk
-from lambent.services.s3.names import url_encoded
+from lambent.services.s3.rules import checksums, options
+from lambent.services.s3.rules.listing import Page, Seek, walk
+from lambent.services.s3.rules.names import url_encoded
 from lambent.store.protocol import Record
 
 VERBS = Verbs()

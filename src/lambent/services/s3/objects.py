@@ -13,7 +13,7 @@ from typing import Any
 
 from lambent.base.errors import AwsError
 from lambent.kernel import Ctx, Verbs, Wire
-from lambent.services.s3 import buckets, checksums, content, options, preconditions
+from lambent.services.s3 import buckets, content
 from lambent.services.s3.errors import (
     invalid_argument,
     malformed_xml,
@@ -21,8 +21,9 @@ from lambent.services.s3.errors import (
     precondition_failed,
 )
 from lambent.services.s3.limits import METADATA_BYTES_MAX, PAGE_MAX
-from lambent.services.s3.names import check_key
-from lambent.services.s3.preconditions import Tag
+from lambent.services.s3.rules import checksums, options, preconditions
+from lambent.services.s3.rules.names import check_key
+from lambent.services.s3.rules.preconditions import Tag
 from lambent.store.protocol import ABSENT, Blob, Change, Conflict, Delete, Put, Record
 
 VERBS = Verbs()

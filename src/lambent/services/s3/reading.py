@@ -9,12 +9,13 @@ from typing import Any
 
 from lambent.base.errors import AwsError
 from lambent.kernel import Ctx, Verbs, Wire
-from lambent.services.s3 import buckets, checksums, content, options, parts, preconditions
+from lambent.services.s3 import buckets, content, parts
 from lambent.services.s3.errors import invalid_argument, invalid_request, no_such_key
 from lambent.services.s3.limits import PAGE_MAX
 from lambent.services.s3.objects import ENCRYPTION, tag_of
-from lambent.services.s3.preconditions import CONDITIONS
-from lambent.services.s3.ranges import Span, parse_range, part_span
+from lambent.services.s3.rules import checksums, options, preconditions
+from lambent.services.s3.rules.preconditions import CONDITIONS
+from lambent.services.s3.rules.ranges import Span, parse_range, part_span
 from lambent.store.protocol import SMALL_BLOB_BYTES, Record
 from lambent.wire.values import Stream, format_http_date
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lambent.base.errors import AwsError
-from lambent.services.s3.ranges import Span, parse_copy_range, parse_range, part_span, pieces
+from lambent.services.s3.rules.ranges import Span, parse_copy_range, parse_range, part_span, pieces
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from lambent.base.errors import AwsError
-from lambent.services.s3.preconditions import (
+from lambent.services.s3.rules.preconditions import (
     Tag,
     check_copy,
     check_read,

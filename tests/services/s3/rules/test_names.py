@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lambent.base.errors import AwsError
-from lambent.services.s3 import names
+from lambent.services.s3.rules import names
 
 
 @pytest.mark.parametrize("name", ["abc", "a.b", "my-bucket.example.com", "0a0", "a" * 63, "a--b"])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambent.services.s3.listing import Page, Seek, common_prefix, past, walk
+from lambent.services.s3.rules.listing import Page, Seek, common_prefix, past, walk
 from tests.loops import run
 
 LETTERS = "ab/é\U0010ffff\u007f\ue000-"

@@ -3,7 +3,8 @@
 import pytest
 
 from lambent.base.errors import AwsError
-from lambent.services.s3 import SERVICE, options
+from lambent.services.s3 import SERVICE
+from lambent.services.s3.rules import options
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lambent.base.errors import AwsError
-from lambent.services.s3 import checksums
+from lambent.services.s3.rules import checksums
 
 CHECK = b"123456789"
 KNOWN = {
