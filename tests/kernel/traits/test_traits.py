@@ -18,6 +18,7 @@ from lambent.kernel.traits import (
     Paging,
     Resource,
     Tagging,
+    Verb,
     filtered_page,
     held,
     retried,
@@ -47,8 +48,8 @@ async def _empty(ctx: Ctx, request: Wire, record: Wire) -> tuple[Change, ...]:
     return (Delete(ctx.key("Sign", record["Shelf"].lower())),)
 
 
-async def _dressed(_ctx: Ctx, operation: str, record: Wire) -> Wire:
-    return record | {"By": operation}
+async def _dressed(_ctx: Ctx, verb: Verb, record: Wire) -> Wire:
+    return record | {"By": verb}
 
 
 SHELF = Resource(
@@ -148,7 +149,7 @@ async def test_the_life_of_a_resource() -> None:
         tags = [{"Key": "a", "Value": "b"}]
         made = (await call(ctx, "CreateShelf", Shelf="Top", Secret="x", Tags=tags))["Shelf"]
         arn = f"arn:aws:fake:{REGION}:{ACCOUNT}:shelf/Top"
-        assert made == {"Shelf": "Top", "Arn": arn, "By": "CreateShelf", "Tags": tags}
+        assert made == {"Shelf": "Top", "Arn": arn, "By": "create", "Tags": tags}
         assert await refused(ctx, "CreateShelf", Shelf="TOP") == "ShelfTaken: TOP is taken."
         await call(ctx, "UpdateShelf", Shelf="top", Height=3)
         await call(ctx, "PaintShelf", Shelf="top", Colour="red")

@@ -6,7 +6,7 @@ the tree on the day it lands. Read first: `resource.py`.
 
 from lambent.kernel.traits.document import Document
 from lambent.kernel.traits.listing import Missing, Paging, filtered_page, listed, select
-from lambent.kernel.traits.resource import Resource, held
+from lambent.kernel.traits.resource import Resource, Verb, held
 from lambent.kernel.traits.retry import retried
 from lambent.kernel.traits.tagging import Tagging
 
@@ -16,6 +16,7 @@ __all__ = [
     "Paging",
     "Resource",
     "Tagging",
+    "Verb",
     "filtered_page",
     "held",
     "listed",

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from lambent.kernel.context import Ctx, Wire
 from lambent.kernel.traits.listing import (
@@ -31,18 +31,21 @@ from lambent.store.protocol import ABSENT, Change, Conflict, Delete, Key, Put, R
 if TYPE_CHECKING:
     from lambent.kernel.service import Operation, Service
 
-__all__ = ["Missing", "Parent", "Resource", "Update", "filtered_page", "held", "key_parts"]
+__all__ = ["Missing", "Parent", "Resource", "Update", "Verb", "filtered_page", "held", "key_parts"]
 
 Parent = Callable[[Ctx, Wire], Awaitable[Record]]
 Update = Callable[[Ctx, Wire, Wire], Wire]
 """The record after an update: (ctx, record, request) -> record. May refuse by raising."""
+
+Verb = Literal["create", "read", "list", "update"]
+"""What an answer is about, for records that are not shown alike everywhere."""
 
 
 async def _nothing(ctx: Ctx, request: Wire, record: Wire) -> tuple[Change, ...]:  # noqa: ARG001
     return ()
 
 
-async def _unchanged(ctx: Ctx, operation: str, record: Wire) -> Wire:  # noqa: ARG001
+async def _unchanged(ctx: Ctx, verb: Verb, record: Wire) -> Wire:  # noqa: ARG001
     return record
 
 
@@ -102,8 +105,8 @@ class Resource:
     """Changes that belong to a create: (ctx, request, record); may refuse."""
     removed: Callable[[Ctx, Wire, Wire], Awaitable[tuple[Change, ...]]] = _nothing
     """Changes that belong to a delete: (ctx, request, record); may refuse by raising."""
-    shown: Callable[[Ctx, str, Wire], Awaitable[Wire]] = _unchanged
-    """The record as an operation shows it: (ctx, operation, record)."""
+    shown: Callable[[Ctx, Verb, Wire], Awaitable[Wire]] = _unchanged
+    """The record as an answer shows it: (ctx, verb, record)."""
     tagging: Tagging | None = None
     """Its tags, when the create request may bring some."""
     arn: str = ""
@@ -137,7 +140,7 @@ class Resource:
             self.read: self._read,
             self.delete: retried(self._delete),
             **{
-                name: retried(self._updater(name, update))
+                name: retried(self._updater(update))
                 for name, update in {self.update: self.updated, **self.updates}.items()
             },
         }
@@ -145,11 +148,11 @@ class Resource:
         if self.list:
             yield self.list, self._lister(service)
 
-    async def out(self, ctx: Ctx, operation: str, record: Wire) -> Wire:
-        """The answer of `operation` about one record."""
-        shown = await self.shown(ctx, operation, record)
+    async def out(self, ctx: Ctx, verb: Verb, record: Wire) -> Wire:
+        """The answer of an operation about one record."""
+        shown = await self.shown(ctx, verb, record)
         tagging = self.tagging if self.tags_shown else None
-        if tagging is not None and operation in (self.create, self.read):
+        if tagging is not None and verb in ("create", "read"):
             tags = await tagging.of(ctx, record[self.arn])
             shown = shown | ({tagging.tags: tagging.as_wire(tags)} if tags else {})
         return {self.member: shown} if self.member else shown
@@ -185,17 +188,17 @@ class Resource:
         raise (self.exists or self.missing).error(**names) from None
 
     async def _create(self, ctx: Ctx, request: Wire) -> Wire:
-        return await self.out(ctx, self.create, await self.insert(ctx, request))
+        return await self.out(ctx, "create", await self.insert(ctx, request))
 
     async def _read(self, ctx: Ctx, request: Wire) -> Wire:
-        return await self.out(ctx, self.read, (await self.fetch(ctx, request)).value)
+        return await self.out(ctx, "read", (await self.fetch(ctx, request)).value)
 
-    def _updater(self, operation: str, update: Update) -> Operation:
+    def _updater(self, update: Update) -> Operation:
         async def change(ctx: Ctx, request: Wire) -> Wire:
             old = await self.fetch(ctx, request)
             record = update(ctx, old.value, request)
             await ctx.commit(Put(old.key, record, expect=old.version))
-            return await self.out(ctx, operation, record)
+            return await self.out(ctx, "update", record)
 
         return change
 
@@ -231,7 +234,7 @@ class Resource:
                 keep=None if keep is None else lambda record: keep(request, record),
                 bad_token=self.bad_token,
             )
-            shown: list[Any] = [await self.shown(ctx, self.list, row.value) for row in rows]
+            shown: list[Any] = [await self.shown(ctx, "list", row.value) for row in rows]
             return paging.answer(self.items, shown, token)
 
         return list_

@@ -119,5 +119,5 @@ async def list_instance_profiles_for_role(ctx: Ctx, request: Wire) -> Wire:
     prefix = ctx.key("ProfileOfRole", role.value["RoleName"].lower())
     rows, token = await _page(ctx, prefix, request)
     profiles = [await ctx.get("InstanceProfile", row.key[-1]) for row in rows]
-    shown = [await shown_profile(ctx, "", profile.value) for profile in profiles if profile]
+    shown = [await shown_profile(ctx, "list", profile.value) for profile in profiles if profile]
     return PAGING.answer("InstanceProfiles", shown, token)

@@ -12,7 +12,7 @@ from lambent.base.arn import Arn
 from lambent.base.errors import AwsError
 from lambent.kernel import Ctx, Verbs, Wire
 from lambent.kernel.paging import BadTokenError, decode_token, encode_token
-from lambent.kernel.traits import Missing, Resource, held
+from lambent.kernel.traits import Missing, Resource, Verb, held
 from lambent.services.iam import aws_managed, documents
 from lambent.services.iam.entities import (
     PAGED,
@@ -129,7 +129,7 @@ async def boundary_uses(ctx: Ctx) -> Counter[str]:
     return uses
 
 
-async def _counted(ctx: Ctx, _operation: str, record: Wire) -> Wire:
+async def _counted(ctx: Ctx, _verb: Verb, record: Wire) -> Wire:
     arn = record["Arn"]
     return record | {
         "AttachmentCount": await ctx.store.count(ctx.key("PolicyEntity", arn)),
@@ -195,7 +195,7 @@ async def list_policies(ctx: Ctx, request: Wire) -> Wire:
     usage = request.get("PolicyUsageFilter")
     shown = []
     for one in sorted(found, key=lambda one: (one["PolicyName"].lower(), one["Arn"])):
-        policy = await _counted(ctx, "ListPolicies", one)
+        policy = await _counted(ctx, "list", one)
         policy.pop("Description", None)
         attached = policy["AttachmentCount"] or usage == "PermissionsBoundary"
         bounding = policy["PermissionsBoundaryUsageCount"] or usage != "PermissionsBoundary"

@@ -23,7 +23,7 @@ async def get_user(ctx: Ctx, request: Wire) -> Wire:
         arn = Principal.root(ctx.account).arn
         return {"User": {"UserId": ctx.account, "Arn": arn}}
     record = await USER.fetch(ctx, {"UserName": name})
-    return await USER.out(ctx, "GetUser", record.value)
+    return await USER.out(ctx, "read", record.value)
 
 
 @VERBS.operation("UpdateUser")

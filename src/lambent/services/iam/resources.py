@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from lambent.base.errors import AwsError
 from lambent.kernel import Ctx, Wire
-from lambent.kernel.traits import Missing, Resource
+from lambent.kernel.traits import Missing, Resource, Verb
 from lambent.services.iam import documents, inline
 from lambent.services.iam.entities import (
     PAGED,
@@ -89,16 +89,16 @@ async def _without_role(ctx: Ctx, _request: Wire, record: Wire) -> tuple[Change,
     return await inline.without_boundary(ctx, "Role", name)
 
 
-async def _role(ctx: Ctx, operation: str, record: Wire) -> Wire:
+async def _role(ctx: Ctx, verb: Verb, record: Wire) -> Wire:
     shown = record | {
         "AssumeRolePolicyDocument": documents.encoded(record["AssumeRolePolicyDocument"])
     }
-    match operation:
-        case "CreateRole":
+    match verb:
+        case "create":
             del shown["MaxSessionDuration"]  # AWS answers a creation without it
-        case "GetRole":
+        case "read":
             shown["RoleLastUsed"] = {}
-    if operation != "ListRoles":
+    if verb != "list":
         shown |= await inline.boundary_of(ctx, "Role", record["RoleName"])
     return shown
 
@@ -153,8 +153,8 @@ async def _without_user(ctx: Ctx, _request: Wire, record: Wire) -> tuple[Change,
     return await inline.without_boundary(ctx, "User", name)
 
 
-async def _user(ctx: Ctx, operation: str, record: Wire) -> Wire:
-    if operation == "ListUsers":
+async def _user(ctx: Ctx, verb: Verb, record: Wire) -> Wire:
+    if verb == "list":
         return record
     return record | await inline.boundary_of(ctx, "User", record["UserName"])
 
@@ -165,7 +165,6 @@ USER = Resource(
     missing=_NO_USER,
     exists=taken("User"),
     create="CreateUser",
-    read="GetUser",
     list="ListUsers",
     delete="DeleteUser",
     member="User",
@@ -225,10 +224,10 @@ async def _empty_profile(_ctx: Ctx, _request: Wire, record: Wire) -> tuple[Chang
     return ()
 
 
-async def shown_profile(ctx: Ctx, _operation: str, record: Wire) -> Wire:
+async def shown_profile(ctx: Ctx, _verb: Verb, record: Wire) -> Wire:
     """An instance profile with its role."""
     role = await ROLE.find(ctx, record) if "RoleName" in record else None
-    return record | {"Roles": [await _role(ctx, "ListRoles", role.value)] if role else []}
+    return record | {"Roles": [await _role(ctx, "list", role.value)] if role else []}
 
 
 INSTANCE_PROFILE = Resource(

@@ -70,7 +70,7 @@ async def create_service_linked_role(ctx: Ctx, request: Wire) -> Wire:
             f"Service role name {name} has been taken in this account, please try a different "
             "suffix.",
         ) from None
-    return await ROLE.out(ctx, "CreateRole", role)
+    return await ROLE.out(ctx, "create", role)
 
 
 @VERBS.operation("DeleteServiceLinkedRole")

@@ -151,7 +151,7 @@ async def _search(ctx: Ctx, group: Wire, request: Wire) -> Search:
     since_ms, until_ms = time_range(ctx, group, request)
     if "endTime" in request:
         until_ms += 1  # here, unlike in GetLogEvents, an event at the end time belongs to the range
-    prefix = ctx.key("FilterLogEvents", name)
+    prefix = ctx.key("Search", name)
     newest_first = not request.get("startFromHead", True)
     after = None
     if token := request.get("nextToken"):
