@@ -7,6 +7,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
 
 from lambent import __version__
 from lambent.gateway.control import duration_s
@@ -194,3 +198,40 @@ def test_reset_by_account(server_factory: Callable[..., Any]) -> None:
 def test_resets_that_make_no_sense(server: ThreadServer, body: Any) -> None:
     status, answer = control(server, "POST", "/_lambent/reset", body)
     assert (status, answer["error"]) == (400, "InvalidRequest")
+
+
+def _signed(server: ThreadServer, method: str, path: str, key: str, secret: str) -> tuple[int, Any]:
+    request = AWSRequest(method, server.url + path, data=b"{}")
+    SigV4Auth(Credentials(key, secret), "lambent", "us-east-1").add_auth(request)
+    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=30)
+    try:
+        connection.request(method, path, b"{}", dict(request.headers))
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+    finally:
+        connection.close()
+
+
+def test_where_signatures_are_verified_only_the_owner_controls(
+    enforcing_server: ThreadServer,
+) -> None:
+    server = enforcing_server
+    for path in ("/_lambent/health", "/_localstack/health", "/_localstack/init"):
+        assert control(server, "GET", path)[0] == 200
+    iam = server.client("iam")
+    iam.create_user(UserName="u")
+    issued = iam.create_access_key(UserName="u")["AccessKey"]
+    addresses = [("GET", "clock"), ("GET", "support"), ("GET", "environments"), ("POST", "reset")]
+    for method, name in addresses:
+        path = f"/_lambent/{name}"
+        assert control(server, method, path)[0] == 403
+        assert _signed(server, method, path, server.root.access_key, "wrong")[0] == 403
+        user = (issued["AccessKeyId"], issued["SecretAccessKey"])
+        status, answer = _signed(server, method, path, *user)
+        assert (status, answer["error"]) == (403, "AccessDeniedException")
+    assert iam.get_user(UserName="u")
+    for method, name in addresses:
+        root = (server.root.access_key, server.root.secret)
+        assert _signed(server, method, f"/_lambent/{name}", *root)[0] == 200
+    with pytest.raises(ClientError):
+        iam.get_user(UserName="u")

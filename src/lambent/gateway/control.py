@@ -17,9 +17,12 @@ from lambent.base.durations import duration_s
 from lambent.base.errors import AwsError
 from lambent.kernel import Platform
 from lambent.kernel.answers import json_response
+from lambent.kernel.pipeline import Pipeline
 from lambent.net.message import Request, Response
 
 BODY_BYTES_MAX = 1_000_000
+_OPEN = ("/_lambent/health", "/_localstack/health", "/_localstack/init")
+"""What wrappers wait for, before they have credentials."""
 _LAST_S = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 """As far as the clock goes: what is later has no date."""
 
@@ -37,6 +40,7 @@ class Control:
     def __init__(self, platform: Platform, isolation: str) -> None:
         self._platform = platform
         self._isolation = isolation
+        self._pipeline = Pipeline(platform)
         self.ready = False
         self._handlers: dict[tuple[str, str], Handler] = {
             ("GET", "/_lambent/health"): self._health,
@@ -55,7 +59,24 @@ class Control:
         handler = self._handlers.get((method, path)) or self._declared(path)
         if handler is None:
             return refusal(501, "NotImplemented", f"Lambent does not serve {path} yet.")
+        if self._platform.settings.enforce and not self._is_open(path):
+            handler = partial(self._for_root, handler)
         return await _guarded(handler, request)
+
+    def _is_open(self, path: str) -> bool:
+        """Whether anybody may ask, even when signatures are verified."""
+        name = path.removeprefix("/_lambent/").split("/", 1)[0]
+        services = self._platform.registry.services.values()
+        return path in _OPEN or any(name in service.open_controls for service in services)
+
+    async def _for_root(self, handler: Handler, request: Request) -> Response:
+        """Let the default account's root pass, who owns the server, and nobody else."""
+        who, request = await self._pipeline.admit(request, BODY_BYTES_MAX)
+        owner = self._platform.identities.root
+        if owner is None or who.arn != owner.principal.arn:
+            message = f"User: {who.arn} is not authorized to perform: lambent:*"
+            raise AwsError("AccessDeniedException", message, status=403)
+        return await handler(request)
 
     def _declared(self, path: str) -> Handler | None:
         """The control address that a service declares."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lambent.base.errors import AwsError
@@ -16,7 +17,14 @@ from lambent.base.limits import BODY_BYTES_MAX
 from lambent.kernel.context import Ctx, Principal
 from lambent.kernel.payload import as_signed
 from lambent.kernel.service import Service
-from lambent.net.message import Body, BodyTooLarge, BodyTruncated, Request, Response
+from lambent.net.message import (
+    Body,
+    BodyTooLarge,
+    BodyTruncated,
+    BytesBody,
+    Request,
+    Response,
+)
 from lambent.store.protocol import Conflict, StoreFull
 from lambent.wire import Call, Credential, Dialect, sigv4
 from lambent.wire.chunked import ChunkedBody, ChunkKey, is_chunked
@@ -66,6 +74,16 @@ class Pipeline:
             return codec.serialize_error(error, call, request, request_id)
         except Exception as error:  # noqa: BLE001 - a caller always gets an answer
             return codec.serialize_error(self._translate(error), call, request, request_id)
+
+    async def admit(self, request: Request, limit_bytes: int) -> tuple[Principal, Request]:
+        """Who signed a request that is no operation, and the request, its body read and checked.
+
+        Errors: AwsError as for operations, BodyTooLarge, BodyTruncated.
+        """
+        body = await request.body.read(limit_bytes)
+        credential = sigv4.parse_credential(request)
+        principal, _ = await self._verify(request, credential, body, sigv4.JSON)
+        return principal, replace(request, body=BytesBody(body))
 
     def _translate(self, error: Exception) -> AwsError:
         """The AWS error for what is not one: the caller's broken body, our store, or a bug."""

@@ -104,6 +104,8 @@ class Service:
     """Domain events listened to: `service.EventName`."""
     controls: Mapping[str, Control] = field(default_factory=dict)
     """Addresses below `/_lambent/`, by their first path segment."""
+    open_controls: frozenset[str] = frozenset()
+    """Those of them that see for themselves who asks, even when signatures are verified."""
     _exempt: dict[str, frozenset[str]] = field(default_factory=dict, init=False, repr=False)
     """`unvalidated` by operation, as far as asked for."""
 

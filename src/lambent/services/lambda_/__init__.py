@@ -31,6 +31,7 @@ SERVICE = Service(
     start=_start,
     timers={functions.SETTLE: functions.settle},
     controls={"environments": _environments, CONTROL: download},
+    open_controls=frozenset({CONTROL}),
     targets={
         "function": Target(
             "Invoke", lambda arn, payload, _: {"FunctionName": arn, "Payload": payload}
