@@ -18,6 +18,7 @@ $(STAMP): pyproject.toml
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing Lambent into $(VENV) (once; about a minute)" >&2
 	@$(VENV)/bin/python -m pip install --quiet --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(VENV)/bin/python -m compileall -q src
 	@touch $@
 
 setup: $(STAMP)  ## make the environment only

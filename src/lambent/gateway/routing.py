@@ -4,8 +4,10 @@ Order matters: what names a service beats what hints at one; what is left is S3,
 can be anything. Source: architecture.md section 5, row 2.
 """
 
-from dataclasses import dataclass, replace
 from urllib.parse import parse_qs
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from lambent.base.errors import AwsError
 from lambent.kernel.service import Registry, Service, not_implemented
@@ -16,8 +18,7 @@ FORM = "application/x-www-form-urlencoded"
 FORM_BYTES_MAX = 10 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Struct, frozen=True):
     """Where a request goes, and as whom it came."""
 
     service: Service

@@ -7,8 +7,10 @@ whole platform runs in one process from a seed.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from lambent.base.arn import partition_of
 from lambent.store.protocol import Change, Key, Record, Store
@@ -23,8 +25,7 @@ Event = tuple[str, Wire]
 """A domain event: its name (`ObjectCreated`, past tense) and its detail."""
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(Struct, frozen=True):
     """Who asks. `arn` and `user_id` are what STS GetCallerIdentity answers."""
 
     account: str
@@ -38,8 +39,7 @@ class Principal:
         return cls(account, f"arn:{partition}:iam::{account}:root", account, access_key)
 
 
-@dataclass(frozen=True, slots=True)
-class Ctx:
+class Ctx(Struct, frozen=True):
     """One request's surroundings."""
 
     platform: Platform

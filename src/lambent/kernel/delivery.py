@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from lambent.base.arn import Arn
 from lambent.base.errors import AwsError
@@ -29,8 +31,7 @@ _log = logging.getLogger("lambent.delivery")
 TIMER = "delivery"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retry:
+class Retry(Struct, frozen=True, kw_only=True):
     """How long to try. The wait doubles from `first_s` to `most_s`; `attempts` counts all tries."""
 
     attempts: int = 3
@@ -43,8 +44,7 @@ class Retry:
         return float(min(self.most_s, self.first_s * 2.0 ** min(attempt - 1, 32)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
+class Delivery(Struct, frozen=True, kw_only=True):
     """What to deliver. `attributes` are strings that the target may carry beside the payload."""
 
     target: str

@@ -7,8 +7,9 @@ the root key that a fresh data folder gets.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from lambent.base.arn import Arn, partition_of
 from lambent.base.errors import AwsError
@@ -26,8 +27,7 @@ SESSIONS_MAX = 100_000
 """Sessions held in memory (execution environments); the oldest go first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Issued:
+class Issued(Struct, frozen=True):
     """One access key. `expires_s` is 0 for long-term keys; `active` false for disabled ones."""
 
     access_key: str

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from lambent.base.errors import AwsError
 from lambent.base.limits import BODY_BYTES_MAX

@@ -1,8 +1,9 @@
 """One running platform: the services, and the one of each thing that they share."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from lambent.base.clock import Clock
 from lambent.base.config import Settings

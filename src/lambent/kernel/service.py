@@ -8,9 +8,10 @@ not say. Prior art and the reasons: architecture.md section 6, docs/adr/0007-ker
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import Struct, field
 
 from lambent.base.errors import AwsError
 from lambent.kernel.context import Ctx, Wire
@@ -65,8 +66,7 @@ class Verbs:
         yield from self._table.items()
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """How a service takes a delivery for one of its ARNs: as an operation of its own.
 
     `request(arn, payload, attributes)` gives the operation's params.
@@ -76,8 +76,7 @@ class Target:
     request: Callable[[str, bytes, Mapping[str, str]], Wire]
 
 
-@dataclass(kw_only=True)
-class Service:
+class Service(Struct, kw_only=True, dict=True):
     """One AWS service. `name` is botocore's folder, `signing_names` the credential scopes."""
 
     name: str
@@ -106,8 +105,12 @@ class Service:
     """Addresses below `/_lambent/`, by their first path segment."""
     open_controls: frozenset[str] = frozenset()
     """Those of them that see for themselves who asks, even when signatures are verified."""
-    _exempt: dict[str, frozenset[str]] = field(default_factory=dict, init=False, repr=False)
     """`unvalidated` by operation, as far as asked for."""
+
+    @cached_property
+    def _exempt(self) -> dict[str, frozenset[str]]:
+        """`unvalidated` by operation, filled as it is asked for."""
+        return {}
 
     @cached_property
     def model(self) -> ServiceModel:

@@ -12,8 +12,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from lambent.base.clock import Timer
 from lambent.base.tasks import Tasks
@@ -36,8 +37,7 @@ _PREFIX: Key = (SYSTEM, SYSTEM, "kernel", "Timer")
 _log = logging.getLogger("lambent.timers")
 
 
-@dataclass(frozen=True, slots=True)
-class Again:
+class Again(Struct, frozen=True):
     """A handler's answer: run once more at `due_s` with `payload`."""
 
     due_s: float

@@ -14,8 +14,9 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import cast
+
+from msgspec import Struct
 
 from lambent.net.head import DateLine, Refused
 from lambent.net.limits import HttpLimits
@@ -29,8 +30,7 @@ _NEVER = float("inf")
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-@dataclass(slots=True, eq=False)
-class Shared:
+class Shared(Struct, eq=False):
     """What all connections of one server share."""
 
     handler: Handler

@@ -1,10 +1,9 @@
 """What one peer may take of the server: sizes, counts and times, each with its unit."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpLimits:
+class HttpLimits(Struct, frozen=True, kw_only=True):
     """Bounds per connection and per server.
 
     The times are network hygiene: they run on the event loop's own clock, never on the platform's,

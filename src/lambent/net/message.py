@@ -1,8 +1,9 @@
 """Requests and responses, as the rest of the house sees them."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 
 class BodyTooLarge(Exception):  # noqa: N818 - AWS says EntityTooLarge
@@ -53,8 +54,7 @@ class BytesBody:
             yield self._data
 
 
-@dataclass(slots=True)
-class Request:
+class Request(Struct):
     """One HTTP request.
 
     `path` and `query` are as they came, still percent-encoded, without the `?`. `headers` maps
@@ -70,8 +70,7 @@ class Request:
     peer: str = ""
 
 
-@dataclass(slots=True)
-class Response:
+class Response(Struct):
     """One HTTP response.
 
     `headers` keep their case and order and may repeat. `body` is bytes, or an iterator that is

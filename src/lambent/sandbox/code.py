@@ -102,7 +102,7 @@ def _unpack(package: Path | bytes, folder: Path, unzipped_bytes_max: int) -> Non
             for entry in links:  # after the files, so that nothing is written through a link
                 _link(opened, entry, fresh)
         for path, _, _ in os.walk(fresh):  # whatever this server's umask is
-            os.chmod(path, 0o755)
+            os.chmod(path, 0o755)  # noqa: S103 - code is for its function to read
         fresh.rename(folder)
     except _DAMAGED as error:
         raise BadPackageError(str(error)) from error

@@ -11,8 +11,9 @@ A value that was read is shared and must not be changed: build a new one.
 """
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 Key = tuple[str, ...]
 Value = dict[str, Any]
@@ -27,8 +28,7 @@ VALUE_BYTES_MAX = 32 * 1024 * 1024
 """Largest record (encoded) or log entry; ValueError above it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """A stored value; `version` rises by one with each change of this key, from 1.
 
     After a Delete the numbering starts again, so a version says nothing across one.
@@ -39,16 +39,14 @@ class Record:
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One element of a log; `seq` starts at 1 and rises by one for each append."""
 
     seq: int
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Blob:
+class Blob(Struct, frozen=True):
     """Content by its hash. `data` is there for small blobs not yet stored: the commit that
     first refers to them writes them, in the same transaction."""
 
@@ -57,8 +55,7 @@ class Blob:
     data: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(Struct, frozen=True):
     """Write a record. `expect`: the version it must have now (`ABSENT`: none); None: any.
 
     `blobs` are all the blobs that this record refers to; a blob lives as long as a record does.
@@ -72,24 +69,21 @@ class Put:
     blobs: tuple[Blob, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(Struct, frozen=True):
     """Remove a record (and its references); with `expect` set it must have that version."""
 
     key: Key
     expect: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
+class Append(Struct, frozen=True):
     """Add `value` to the end of a log, which need not exist before."""
 
     log: Key
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Trim:
+class Trim(Struct, frozen=True):
     """Drop the entries of a log up to and including `upto`; None drops the log with its counter."""
 
     log: Key
@@ -120,8 +114,7 @@ class Corrupt(Exception):  # noqa: N818 - as above
         self.key = key
 
 
-@dataclass(frozen=True, slots=True)
-class Stats:
+class Stats(Struct, frozen=True):
     """Counters of one store since it was opened, and its sizes now."""
 
     records: int

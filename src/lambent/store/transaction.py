@@ -5,11 +5,11 @@ another one with the same blob never lets that blob go in between.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import apsw
+from msgspec import Struct
 
 from lambent.store.protocol import Blob
 
@@ -21,8 +21,7 @@ LOGS_KNOWN_MAX = 65_536
 _NONE = (0, None)
 
 
-@dataclass(slots=True)
-class LogHead:
+class LogHead(Struct):
     """Where a log's next entry goes."""
 
     base: int

@@ -8,9 +8,10 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html
 """
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from hashlib import sha256
 from hmac import compare_digest, digest
+
+from msgspec import Struct
 
 from lambent.base.errors import AwsError
 from lambent.net import Body, BodyTooLarge, Request
@@ -23,8 +24,7 @@ CHUNK_MAX = 5 * 1024**3
 """Bytes in one chunk: no more than an upload may have."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkKey:
+class ChunkKey(Struct, frozen=True):
     """What the chunks of one upload are signed with; `seed` is the request's own signature."""
 
     key: bytes

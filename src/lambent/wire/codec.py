@@ -9,8 +9,9 @@ Invariant: whatever bytes come in, only AwsError comes out of `match` and `parse
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from lambent.base.errors import AwsError
 from lambent.net import Body, Request, Response
@@ -28,8 +29,7 @@ _NO_LABELS: Mapping[str, str] = {}
 _CBOR_PATH = "/service/"
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """What a request asks for: the operation, and the protocol to answer in.
 
     `labels` are the decoded path labels of the rest protocols, or the form of query and ec2.

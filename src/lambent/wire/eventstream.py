@@ -10,8 +10,9 @@ Source: https://smithy.io/2.0/aws/amazon-eventstream.html
 import struct
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from lambent.base.errors import AwsError
 from lambent.wire.model import Member, Shape
@@ -25,8 +26,7 @@ Header = bool | int | bytes | str | float
 EncodeBody = Callable[[Member], Callable[[Wire], bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(Struct, frozen=True):
     """One decoded frame; timestamp headers are seconds since the epoch."""
 
     headers: Mapping[str, Header]

@@ -6,7 +6,8 @@ Source: https://smithy.io/2.0/aws/protocols/index.html
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from lambent.net import Body, Request, Response
 from lambent.wire import cbor, json, query, rest, xml
@@ -20,8 +21,7 @@ Parse = Callable[[Mapping[str, str], Request, "bytes | Body"], dict[str, Wire]]
 Serialize = Callable[[Mapping[str, Wire], str], Response]
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """One operation in one protocol. `parse` raises Unparsable; `serialize` sets no request id
     header, as those are the same for answers and errors.
     """

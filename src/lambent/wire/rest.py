@@ -9,8 +9,9 @@ Source: https://smithy.io/2.0/spec/http-bindings.html
 import re
 from binascii import Error as Base64Error
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from lambent.net import Body, Request, Response
 from lambent.wire import json
@@ -74,8 +75,7 @@ def answer_members(members: Iterable[Member]) -> list[Member]:
 # --- requests ------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class _Bindings:
+class _Bindings(Struct):
     labels: list[tuple[str, str, ReadText | None]]
     headers: dict[str, tuple[str, ReadText]]
     prefixes: list[tuple[str, str]]

@@ -8,14 +8,14 @@ Source: https://smithy.io/2.0/spec/http-bindings.html#http-trait
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from lambent.wire.model import Operation, ServiceModel
 from lambent.wire.query import query_values, unquote
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(Struct, frozen=True):
     """One operation at a leaf of the tree."""
 
     operation: str
@@ -48,8 +48,7 @@ class Candidate:
         return True
 
 
-@dataclass(slots=True)
-class _Node:
+class _Node(Struct):
     fixed: dict[str, "_Node"] = field(default_factory=dict)
     label: "_Node | None" = None
     greedy: "list[tuple[tuple[str, ...], _Node]]" = field(default_factory=list)

@@ -11,12 +11,13 @@ Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-s
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
 from hmac import compare_digest, digest
 from time import gmtime, strftime, strptime
+
+from msgspec import Struct
 
 from lambent.base.errors import AwsError
 from lambent.net import BytesBody, Request
@@ -38,8 +39,7 @@ _SPACES = re.compile(r"\s+")
 _TIMESTAMP = re.compile(r"\d{8}T\d{6}Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Dialect:
+class Dialect(Struct, frozen=True):
     """How one family of services words its refusals; `s3` also encodes paths its own way."""
 
     incomplete: str
@@ -52,8 +52,7 @@ QUERY = Dialect("IncompleteSignature", "SignatureDoesNotMatch")
 S3 = Dialect("AuthorizationHeaderMalformed", "SignatureDoesNotMatch", s3=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
+class Credential(Struct, frozen=True):
     """What a request claims: not verified yet.
 
     `timestamp` is the signing time as sent (`20150830T123600Z`); `expires_s` is set for presigned
@@ -460,8 +459,7 @@ def amz_date(seconds: float) -> str:
 _NO_BODY = BytesBody()
 
 
-@dataclass(frozen=True, slots=True)
-class Signer:
+class Signer(Struct, frozen=True):
     """Who signs, and for which service."""
 
     access_key: str

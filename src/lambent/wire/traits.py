@@ -8,11 +8,11 @@ Source: https://github.com/aws/api-models-aws (restXml noErrorWrapping, xmlName,
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 
-@dataclass(frozen=True, slots=True)
-class DroppedTraits:
+class DroppedTraits(Struct, frozen=True):
     """What to put back on a loaded model.
 
     `entry_names`: list or map shape -> (element, key, value) names; all are flattened.

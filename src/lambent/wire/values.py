@@ -16,9 +16,10 @@ from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 from calendar import timegm
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+from msgspec import Struct
 
 Wire = Any
 """A modelled value: str, int, float, bool, bytes, a list, a dict by member name, or a document."""
@@ -34,8 +35,7 @@ class Unparsable(ValueError):  # noqa: N818 - it never leaves the room
     """The bytes do not carry what the model says; the text tells the caller."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
+class Stream(Struct, frozen=True):
     """A streamed output blob: `chunks` and, where it is known, their total `length` in bytes."""
 
     chunks: AsyncIterator[bytes]

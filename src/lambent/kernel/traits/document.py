@@ -6,9 +6,10 @@ Source of the family: architecture.md section 1.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from lambent.kernel.context import Ctx, Wire
 from lambent.kernel.traits.listing import BAD_TOKEN, LIST_MAX, Missing, Paging, listed
@@ -24,8 +25,7 @@ async def _anything(ctx: Ctx, request: Wire) -> None:
     """No check."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
+class Document(Struct, frozen=True, kw_only=True):
     """One document kind. It is stored under (noun, *ids) with the request as it came."""
 
     noun: str

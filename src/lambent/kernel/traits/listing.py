@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from lambent.base.errors import AwsError
 from lambent.kernel.context import Ctx, Wire
@@ -21,8 +22,7 @@ _CHUNK = 500
 """Records read at once where some of them will not be shown."""
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(Struct, frozen=True):
     """What AWS says when something is not there, or already is: code and a text with `{id}`.
 
     The text may name any member of the request, too: `{RoleName}`.
@@ -40,8 +40,7 @@ class Missing:
 BAD_TOKEN = Missing("InvalidParameterException", "The specified nextToken is invalid.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Paging:
+class Paging(Struct, frozen=True, kw_only=True):
     """How one list operation is paged."""
 
     input: str

@@ -11,9 +11,10 @@ it holds the parent's record in place, so that the parent cannot be deleted at t
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct, field
 
 from lambent.kernel.context import Ctx, Wire
 from lambent.kernel.traits.listing import (
@@ -59,8 +60,7 @@ def held(parent: Record | None) -> tuple[Change, ...]:
     return () if parent is None else (Put(parent.key, parent.value, expect=parent.version),)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resource:
+class Resource(Struct, frozen=True, kw_only=True):
     """One noun of a service. Operation names are written out, so that they can be found."""
 
     noun: str

@@ -8,8 +8,9 @@ Source: https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-a
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from lambent.base.errors import AwsError
 from lambent.kernel.context import Ctx, Wire
@@ -35,8 +36,7 @@ async def _nothing(ctx: Ctx, arn: str) -> tuple[Change, ...]:  # noqa: ARG001
     return ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tagging:
+class Tagging(Struct, frozen=True, kw_only=True):
     """The tag operations of one service (or of one noun, where they are separate).
 
     `resolve` gives the ARN of the resource that a request names and refuses what is not there.

@@ -5,7 +5,8 @@ policy engine reads for a principal, and (PolicyEntity, policy ARN, kind, name) 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from lambent.base.errors import AwsError
 from lambent.kernel import Ctx, Service, Verbs, Wire
@@ -21,8 +22,7 @@ VERBS = Verbs()
 _BAD_MARKER: Missing = PAGED["bad_token"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attachments:
+class Attachments(Struct, frozen=True, kw_only=True):
     """The attachments of one kind of entity."""
 
     entity: Resource

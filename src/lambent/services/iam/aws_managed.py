@@ -7,10 +7,10 @@ Source: https://docs.aws.amazon.com/aws-managed-policy/latest/reference/policy-l
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 PREFIX = "arn:aws:iam::aws:policy/"
 
@@ -24,8 +24,7 @@ def _allow(*actions: str, resource: Any = "*", sid: str = "") -> dict[str, Any]:
     return named | {"Effect": "Allow", "Action": one_or_many, "Resource": resource}
 
 
-@dataclass(frozen=True, slots=True)
-class AwsManaged:
+class AwsManaged(Struct, frozen=True):
     """One policy of AWS's: `path` is below `policy`, `version` the default one's number."""
 
     path: str

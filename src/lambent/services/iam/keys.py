@@ -5,7 +5,7 @@ active; both change in one commit. When and where a key was last used is not tra
 Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_access-keys.html
 """
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from lambent.base.errors import AwsError
 from lambent.kernel import Ctx, Principal, Verbs, Wire

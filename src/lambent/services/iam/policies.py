@@ -48,10 +48,8 @@ def _named(request: Wire) -> Wire:
     return request | {"PolicyName": resource.rsplit("/", 1)[-1]}
 
 
-class _Policies(Resource):
+class _Policies(Resource, frozen=True, kw_only=True):
     """The account's policies by name, and AWS's by ARN."""
-
-    __slots__ = ()
 
     async def find(self, ctx: Ctx, request: Wire) -> Record | None:
         """The policy that a request names, if its ARN is right to the letter."""

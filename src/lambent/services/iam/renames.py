@@ -3,7 +3,7 @@
 Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_UpdateUser.html
 """
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from lambent.kernel import Ctx, Principal, Verbs, Wire
 from lambent.kernel.traits import Resource, retried

@@ -4,7 +4,7 @@ Those in the recordings are from there, the others from the services' own docume
 Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_aws-services-that-work-with-iam.html
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 _DESCRIPTIONS = {
     "rds": "Allows Amazon RDS to manage AWS resources on your behalf",
@@ -160,8 +160,7 @@ workspaces.application-autoscaling ApplicationAutoScaling_WorkSpacesPool
 """
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceRole:
+class ServiceRole(Struct, frozen=True):
     """What the role of one service is: its name, its policy's name, its description."""
 
     name: str

@@ -7,8 +7,9 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.
 
 import asyncio
 import json
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from lambent.base.clock import monotonic
 from lambent.kernel import Ctx, Wire
@@ -28,8 +29,7 @@ from lambent.services.lambda_.reporting import LogStream, Report
 from lambent.services.lambda_.variables import variables
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What an invocation answers. `error` is the X-Amz-Function-Error header, or empty."""
 
     payload: bytes
@@ -38,8 +38,7 @@ class Outcome:
     executed_version: str
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """Why there is no answer: AWS's error type and text, or the runtime's own error object."""
 
     error_type: str

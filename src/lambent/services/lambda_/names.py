@@ -5,7 +5,8 @@ and the recorded answers for odd forms.
 """
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from lambent.base.errors import AwsError
 from lambent.kernel import Ctx, Wire
@@ -22,8 +23,7 @@ _FORM = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Struct, frozen=True):
     """A function, and the qualifier if one was given."""
 
     name: str

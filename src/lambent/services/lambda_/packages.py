@@ -6,7 +6,8 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-package.html
 """
 
 import base64
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from lambent.base.errors import AwsError
 from lambent.kernel import Ctx, Wire
@@ -17,8 +18,7 @@ from lambent.store.protocol import SMALL_BLOB_BYTES, Blob
 from lambent.wire import Stream
 
 
-@dataclass(frozen=True, slots=True)
-class Package:
+class Package(Struct, frozen=True):
     """A stored package and the record members that describe it."""
 
     blob: Blob

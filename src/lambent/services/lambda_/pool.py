@@ -11,7 +11,8 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from lambent.base.clock import Clock, Timer
 from lambent.base.tasks import Tasks
@@ -25,8 +26,7 @@ Key = tuple[str, str, str, str]
 Start = Callable[[], Awaitable[Environment]]
 
 
-@dataclass(slots=True)
-class Group:
+class Group(Struct):
     """The environments of one generation of one function version."""
 
     generation: str

@@ -8,9 +8,10 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-l
 import base64
 import json
 import math
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+from msgspec import Struct
 
 from lambent.kernel import Ctx, Wire
 from lambent.services.lambda_ import limits
@@ -20,8 +21,7 @@ LINES_MAX = 10_000
 """Lines of one invocation that wait to be written; then they are written in between."""
 
 
-@dataclass(slots=True)
-class Report:
+class Report(Struct):
     """The figures of one invocation; times in milliseconds."""
 
     request_id: str

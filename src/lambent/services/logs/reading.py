@@ -6,8 +6,9 @@ event came after a newer one is read whole and sorted. O(log n + read), else O(n
 """
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from itertools import pairwise
+
+from msgspec import Struct
 
 from lambent.services.logs import batches
 from lambent.services.logs.cursors import Cursor
@@ -22,8 +23,7 @@ _ENTRIES = 32
 """Entries read at once; one is at most a megabyte."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
+class Reader(Struct, frozen=True):
     """The events of `stream` from `since_ms` up to, not including, `until_ms`."""
 
     store: Store

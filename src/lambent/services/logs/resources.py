@@ -119,10 +119,8 @@ async def _without_group(ctx: Ctx, _request: Wire, record: Wire) -> tuple[Change
     return (*(Delete(row.key) for row in streams), *(Trim(log, None) for log in logs))
 
 
-class _Groups(Resource):
+class _Groups(Resource, frozen=True, kw_only=True):
     """Groups, those included that the journal has just made."""
-
-    __slots__ = ()
 
     async def find(self, ctx: Ctx, request: Wire) -> Record | None:
         """The group that a request names; whatever was logged before is readable after it."""

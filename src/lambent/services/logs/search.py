@@ -8,7 +8,8 @@ Source: https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API
 import heapq
 import zlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from lambent.base.errors import AwsError
 from lambent.kernel import Ctx, Verbs, Wire
@@ -66,8 +67,7 @@ async def filter_log_events(ctx: Ctx, request: Wire) -> Wire:
     return answer
 
 
-@dataclass(slots=True)
-class Search:
+class Search(Struct):
     """The streams that one request searches, from `after` (or an end) on."""
 
     ctx: Ctx

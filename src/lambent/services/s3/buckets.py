@@ -9,7 +9,8 @@ it are turned away (OperationAborted), so that no object slips in between the lo
 """
 
 import hashlib
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from lambent.base.arn import Arn, partition_of
 from lambent.base.errors import AwsError

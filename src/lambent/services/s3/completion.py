@@ -7,8 +7,9 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpl
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+
+from msgspec import Struct
 
 from lambent.base.errors import AwsError
 from lambent.kernel import Ctx, Verbs, Wire
@@ -34,8 +35,7 @@ _ATTEMPTS = 8
 """How often parts may change under a completion before it gives up."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Whole:
+class _Whole(Struct, frozen=True):
     """What the listed parts make together."""
 
     rows: Sequence[Record]

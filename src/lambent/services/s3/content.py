@@ -9,7 +9,8 @@ object is a list of blobs, one per part, so that completing a multipart upload c
 import hashlib
 import struct
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from lambent.base.errors import AwsError
 from lambent.kernel import Ctx, Wire
@@ -27,8 +28,7 @@ _NOT_FOUND = (
 )
 
 
-@dataclass(slots=True)
-class Received:
+class Received(Struct):
     """Content that has come in and was checked. `checksums` are by algorithm, encoded.
 
     `release` must be called once a record refers to the blob, or none will.

@@ -6,16 +6,16 @@ One blob per part, in order; beside the blobs, for each part its number and its 
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from lambent.services.s3 import content
 
 _NUMBER = struct.Struct(">H")
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """One part; `digest` is empty when parts have no checksum."""
 
     number: int

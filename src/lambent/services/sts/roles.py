@@ -3,9 +3,8 @@
 Source: https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
 """
 
-from dataclasses import replace
-
 import msgspec
+from msgspec.structs import replace
 
 from lambent.base.arn import Arn
 from lambent.base.errors import AwsError

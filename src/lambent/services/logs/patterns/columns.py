@@ -6,7 +6,8 @@ as many columns as the pattern names; one `...` stands for any number of them.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from lambent.services.logs.patterns.comparisons import (
     OPERATORS,
@@ -21,8 +22,7 @@ _COLUMN = re.compile(r'\[([^\]]*)\](?=\s|$)|"((?:[^"\\]|\\.)*)"(?=\s|$)|(\S+)', 
 _REST = "..."
 
 
-@dataclass(frozen=True, slots=True)
-class Columns:
+class Columns(Struct, frozen=True):
     """A compiled pattern of columns. `rest` is where the ellipsis is, -1 if there is none."""
 
     names: tuple[str, ...]

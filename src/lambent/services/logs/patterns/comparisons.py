@@ -6,8 +6,9 @@ regular expressions (`%...%`) are refused.
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import NoReturn, Protocol
+
+from msgspec import Struct
 
 Values = dict[str, str]
 Compare = Callable[[object], bool]
@@ -32,8 +33,7 @@ class Pattern(Protocol):
         """What it looks at in a message that it matches, by the names it has for it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(Struct, frozen=True):
     """The right side of a comparison."""
 
     text: str
@@ -131,8 +131,7 @@ _TOKEN = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Struct, frozen=True):
     """One token; `kind` is quoted, symbol, word or end."""
 
     kind: str

@@ -6,9 +6,9 @@ its selector finds holds; `!=` needs a value, too.
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from lambent.services.logs.patterns.comparisons import (
     DEPTH_MAX,
@@ -24,8 +24,7 @@ _decode = msgspec.json.Decoder().decode
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\*)\]|\[[\"']([^\"']+)[\"']\]")
 
 
-@dataclass(frozen=True, slots=True)
-class Properties:
+class Properties(Struct, frozen=True):
     """A compiled pattern of properties."""
 
     test: Test

@@ -5,15 +5,15 @@ case. Optional terms matter only where there are no others: then one of them mus
 """
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from lambent.services.logs.patterns.comparisons import PatternError, Values
 
 _TERM = re.compile(r'\s*([?-]?)(?:"((?:[^"\\]|\\.)*)"|([^\s"]+))(?=\s|$)', re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(Struct, frozen=True):
     """A compiled pattern of terms."""
 
     wanted: tuple[str, ...]

@@ -9,8 +9,9 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-prefixes.htm
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Generic, TypeVar
+
+from msgspec import Struct, field
 
 from lambent.services.s3.limits import KEY_BYTES_MAX, SCAN_ROWS
 
@@ -22,8 +23,7 @@ Seek = Callable[[str, int], Awaitable[Sequence[tuple[str, T]]]]
 _HIGHEST = "\U0010ffff"
 
 
-@dataclass(slots=True)
-class Page(Generic[T]):
+class Page(Struct, Generic[T]):
     """One page. `last` is the key or common prefix that it ends with."""
 
     items: list[tuple[str, T]] = field(default_factory=list)

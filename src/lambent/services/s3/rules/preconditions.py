@@ -6,8 +6,9 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-reques
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from lambent.base.errors import AwsError
 from lambent.services.s3.errors import conflict, no_such_key, not_implemented, precondition_failed
@@ -15,8 +16,7 @@ from lambent.services.s3.errors import conflict, no_such_key, not_implemented, p
 _COPY = "x-amz-copy-source-"
 
 
-@dataclass(frozen=True, slots=True)
-class Tag:
+class Tag(Struct, frozen=True):
     """What conditions look at: an object's ETag (in quotes) and its time of last change."""
 
     etag: str

@@ -6,7 +6,8 @@ Source: https://www.rfc-editor.org/rfc/rfc9110#name-range-requests, recordings o
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from lambent.base.errors import AwsError
 from lambent.services.s3.errors import invalid_argument, invalid_request
@@ -19,8 +20,7 @@ _COPY_TEXT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """`length` bytes from offset `start`."""
 
     start: int
