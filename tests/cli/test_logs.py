@@ -25,7 +25,8 @@ def test_logs_prints_each_event_once(server: ThreadServer, echo: Path) -> None:
 def test_following_waits_for_what_comes(server: ThreadServer, echo: Path) -> None:
     deploy(server, echo, "followed")
     process = subprocess.Popen(
-        [*LAMBENT, "logs", "followed", "--follow"],
+        # Whoever started the tests may have SIGINT ignored, which is inherited.
+        ["env", "--default-signal=INT", *LAMBENT, "logs", "followed", "--follow"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -6,11 +6,11 @@ Source: https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials
 """
 
 import argparse
-import asyncio
 import configparser
 import http.client
 import json
 import re
+import select
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -207,8 +207,11 @@ class Client:
 
 
 def pause(delay_s: float) -> None:
-    """Wait between two looks at a server, on the machine's clock."""
-    asyncio.run(RealClock().sleep(delay_s))
+    """Wait between two looks at a server.
+
+    Not on an event loop made for the moment: Ctrl-C in the middle of making one is not quiet.
+    """
+    select.select([], [], [], delay_s)
 
 
 def _credentials(env: Mapping[str, str], account: str | None) -> Credentials:

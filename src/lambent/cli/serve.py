@@ -96,8 +96,8 @@ async def _run(settings: Settings, began_s: float) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+    _leave_root_key(server, settings)
     print(_ready_line(server, settings, monotonic() - began_s), flush=True)
-    await _root_credentials(server, settings)
     await stop.wait()
     await server.stop()
 
@@ -112,24 +112,26 @@ def _ready_line(server: Server, settings: Settings, took_s: float) -> str:
     )
 
 
-async def _root_credentials(server: Server, settings: Settings) -> None:
-    """Under `--auth enforce`, leave the root key where its owner can find it, and say where."""
+def _leave_root_key(server: Server, settings: Settings) -> None:
+    """Under `--auth enforce`, leave the root key where its owner can find it, and say where.
+
+    Before the ready line: whoever waits for that may read the key at once.
+    """
     root = server.platform.identities.root
     if root is None:
         return
     if settings.data is None:
-        where = "(throw-away server)"
         print(f"root key: {root.access_key} {root.secret}", file=sys.stderr, flush=True)
         return
-    where_path: Path = settings.data / "credentials"
+    file = settings.data / "credentials"
     text = (
         f"[default]\naws_access_key_id = {root.access_key}\naws_secret_access_key = {root.secret}\n"
     )
-    if not where_path.exists() or where_path.read_text() != text:
-        where_path.touch(mode=0o600)
-        where_path.write_text(text)
-    where = f"AWS_SHARED_CREDENTIALS_FILE={where_path}"
-    print(f"signatures are verified; root credentials: {where}", file=sys.stderr, flush=True)
+    if not file.exists() or file.read_text() != text:
+        file.touch(mode=0o600)
+        file.write_text(text)
+    told = f"signatures are verified; root credentials: AWS_SHARED_CREDENTIALS_FILE={file}"
+    print(told, file=sys.stderr, flush=True)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
