@@ -10,12 +10,13 @@ trusted, and what is too long is discarded as it arrives and reported as such.
 """
 
 import asyncio
-import json
 import socket
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 HEADER = struct.Struct(">BxHII")
 
@@ -27,6 +28,9 @@ PAYLOAD_BYTES_MAX = 6_291_556  # 6 MiB + 100; Source: gettingstarted-limits
 _RECEIVE_BYTES = 262_144
 _scratch = bytearray(_RECEIVE_BYTES)  # one for all channels: it is emptied before anyone else runs
 _view = memoryview(_scratch)
+
+
+_decode = msgspec.json.Decoder().decode
 
 
 class FrameError(Exception):
@@ -133,8 +137,8 @@ def _check(kind: int) -> None:
 
 def _frame(kind: int, meta: bytes, payload: bytes, sequence: int) -> Frame:
     try:
-        fields = json.loads(meta) if meta else {}
-    except ValueError as error:
+        fields = _decode(meta) if meta else {}
+    except (msgspec.DecodeError, RecursionError) as error:
         raise FrameError("meta is not JSON") from error
     if not isinstance(fields, dict):
         raise FrameError("meta is not an object")

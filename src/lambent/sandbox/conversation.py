@@ -10,6 +10,8 @@ import socket
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import msgspec
+
 from lambent.net import HttpLimits, HttpServer, serve
 from lambent.sandbox import channel as framed
 from lambent.sandbox.box import Answer, BoxGone, Exited, InitError, Invocation
@@ -22,6 +24,9 @@ API_LIMITS = HttpLimits(
 )
 
 _LAST_ANSWER_S = 0.01  # what the kernel holds of a dead process's connection is read within this
+
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Conversation(Protocol):
@@ -208,7 +213,7 @@ def _meta(invocation: Invocation) -> bytes:
         meta["cognito"] = invocation.cognito_identity
     if invocation.tenant_id:
         meta["tenant"] = invocation.tenant_id
-    return json.dumps(meta).encode()
+    return _encode(meta)
 
 
 def _text(frame: Frame, key: str) -> str:

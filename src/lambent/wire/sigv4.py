@@ -30,6 +30,8 @@ SKEW_S = 300
 S3_SKEW_S = 900
 EXPIRES_MAX_S = 604_800
 _KEYS_MAX = 4096
+CLAIMS_CACHED_MAX = 4096
+SIGNATURE_LENGTH = 64
 _HEADER = re.compile(r"(Credential|SignedHeaders|Signature)=([^,\s]*)")
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9\-._~/]*")
 _CANONICAL = re.compile(r"(?:[A-Za-z0-9\-._~]|%[0-9A-F]{2})*")
@@ -107,7 +109,31 @@ def _unparsed(header: str) -> str:
     return f"Authorization header requires '{ALGORITHM}'. Authorization={header.partition(' ')[0]}"
 
 
+@lru_cache(CLAIMS_CACHED_MAX)
+def _claim(text: str, dialect: Dialect) -> tuple[str, str, str, str, tuple[str, ...]] | None:
+    """The scope and signed headers of a header up to its signature, as SDKs write it.
+
+    A client sends the same text with each request of a day. None: look closer.
+    """
+    parts = dict(_HEADER.findall(text))
+    if not parts.get("Credential") or not parts.get("SignedHeaders"):
+        return None
+    return *_scope(parts["Credential"], dialect), tuple(parts["SignedHeaders"].split(";"))
+
+
 def _from_header(request: Request, header: str, dialect: Dialect) -> Credential:
+    claim, mark, signature = header.rpartition("Signature=")
+    timestamp = request.headers.get("x-amz-date", "")
+    if mark and len(signature) == SIGNATURE_LENGTH and _TIMESTAMP.fullmatch(timestamp):
+        found = _claim(claim, dialect)
+        if found is not None:
+            token = request.headers.get("x-amz-security-token")
+            return Credential(*found, signature, timestamp, token)
+    return _from_odd_header(request, header, dialect)
+
+
+def _from_odd_header(request: Request, header: str, dialect: Dialect) -> Credential:
+    """Any other order of parts, and what AWS says of headers with parts missing."""
     parts = dict(_HEADER.findall(header))
     timestamp = request.headers.get("x-amz-date") or _http_date(request.headers.get("date", ""))
     missing = [

@@ -1,6 +1,8 @@
 """pool.py: which environment runs an invocation. Environments here are fakes; time is virtual."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -40,8 +42,20 @@ def fakes() -> Fakes:
     return Fakes()
 
 
+@asynccontextmanager
+async def taken(pool: Pool, key: Key, generation: str, start: Any) -> AsyncIterator[Any]:
+    """An environment while it is in use."""
+    lease = await pool.acquire(key, generation, start)
+    broken = True
+    try:
+        yield lease[1]
+        broken = False
+    finally:
+        await pool.release(lease, broken=broken)
+
+
 async def use(pool: Pool, fakes: Fakes, key: Key = KEY, generation: str = "1") -> str:
-    async with pool.environment(key, generation, fakes.start) as environment:
+    async with taken(pool, key, generation, fakes.start) as environment:
         return str(environment.id)
 
 
@@ -55,8 +69,8 @@ async def test_a_warm_environment_is_taken_again(fakes: Fakes) -> None:
 async def test_concurrent_invocations_get_environments_of_their_own(fakes: Fakes) -> None:
     pool = Pool(VirtualClock(0), fakes.ended)
     async with (
-        pool.environment(KEY, "1", fakes.start) as first,
-        pool.environment(KEY, "1", fakes.start) as second,
+        taken(pool, KEY, "1", fakes.start) as first,
+        taken(pool, KEY, "1", fakes.start) as second,
     ):
         assert first.id != second.id
     assert len(pool.environments()) == 2
@@ -65,7 +79,7 @@ async def test_concurrent_invocations_get_environments_of_their_own(fakes: Fakes
 
 async def test_a_new_generation_retires_the_old_one(fakes: Fakes) -> None:
     pool = Pool(VirtualClock(0), fakes.ended)
-    async with pool.environment(KEY, "1", fakes.start):
+    async with taken(pool, KEY, "1", fakes.start):
         assert await use(pool, fakes, generation="2") == "2"
     await pool.close()
     assert sorted(fakes.closed) == ["1", "2"]
@@ -73,7 +87,7 @@ async def test_a_new_generation_retires_the_old_one(fakes: Fakes) -> None:
 
 async def test_a_spent_environment_is_not_used_again(fakes: Fakes) -> None:
     pool = Pool(VirtualClock(0), fakes.ended)
-    async with pool.environment(KEY, "1", fakes.start) as environment:
+    async with taken(pool, KEY, "1", fakes.start) as environment:
         environment.state = "gone"
     assert await use(pool, fakes) == "2"
     await pool.close()
@@ -82,7 +96,7 @@ async def test_a_spent_environment_is_not_used_again(fakes: Fakes) -> None:
 async def test_a_failed_invocation_costs_its_environment(fakes: Fakes) -> None:
     pool = Pool(VirtualClock(0), fakes.ended)
     with pytest.raises(ZeroDivisionError):
-        async with pool.environment(KEY, "1", fakes.start):
+        async with taken(pool, KEY, "1", fakes.start):
             raise ZeroDivisionError
     assert fakes.closed == ["1"]
     await pool.close()
@@ -124,7 +138,7 @@ async def test_when_all_are_busy_invocations_wait_in_order(
         await use(pool, fakes, ("a", "r", name, "1"))
         order.append(name)
 
-    async with pool.environment(KEY, "1", fakes.start):
+    async with taken(pool, KEY, "1", fakes.start):
         waiting = [asyncio.ensure_future(wait_for(name)) for name in ("g", "h")]
         await asyncio.sleep(0)
         with pytest.raises(AwsError) as caught:

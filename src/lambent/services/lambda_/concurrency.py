@@ -4,10 +4,6 @@ A lease is taken before an environment is looked for and returned when the invoc
 it ends. Source: https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html
 """
 
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from lambent.base.errors import AwsError
 from lambent.kernel import Ctx
 from lambent.services.lambda_ import limits
@@ -28,22 +24,25 @@ class Concurrency:
     """Invocations under way, by account and region."""
 
     def __init__(self) -> None:
-        self._running: Counter[tuple[str, str]] = Counter()
+        self._running: dict[tuple[str, str], int] = {}
 
-    @contextmanager
-    def lease(self, ctx: Ctx) -> Iterator[None]:
-        """Hold one of the account's executions. Errors: TooManyRequestsException."""
+    def acquire(self, ctx: Ctx) -> None:
+        """Take one of the account's executions; `release` it. Errors: TooManyRequestsException."""
         tenant = (ctx.account, ctx.region)
-        if self._running[tenant] >= limits.CONCURRENCY_MAX:
+        running = self._running.get(tenant, 0)
+        if running >= limits.CONCURRENCY_MAX:
             raise throttled("ConcurrentInvocationLimitExceeded")
-        self._running[tenant] += 1
-        try:
-            yield
-        finally:
-            self._running[tenant] -= 1
-            if not self._running[tenant]:
-                del self._running[tenant]
+        self._running[tenant] = running + 1
+
+    def release(self, ctx: Ctx) -> None:
+        """Give one back."""
+        tenant = (ctx.account, ctx.region)
+        left = self._running[tenant] - 1
+        if left:
+            self._running[tenant] = left
+        else:
+            del self._running[tenant]
 
     def running(self, account: str, region: str) -> int:
         """Invocations under way."""
-        return self._running[account, region]
+        return self._running.get((account, region), 0)

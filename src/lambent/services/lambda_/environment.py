@@ -120,14 +120,16 @@ class Environment:
         self._init_failed = failure is not None
         self.state = "idle"
 
-    async def invoke(self, invocation: Invocation) -> Outcome:
+    async def invoke(self, invocation: Invocation, *, tail: bool = False) -> Outcome:
         """Run one event. After it, `state` is `idle`, or `gone` if this environment is spent.
+
+        With `tail` the outcome holds the end of the log.
 
         Errors: LaunchError.
         """
         self.state = "busy"
         self.invocations += 1
-        self._log.start(invocation.request_id)
+        self._log.start(invocation.request_id, tail=tail)
         began_s = monotonic()
         result = await self._run(invocation)
         duration_ms = (monotonic() - began_s) * 1000

@@ -18,6 +18,7 @@ from lambent.sandbox.box import Invocation
 from lambent.services.lambda_ import limits
 from lambent.services.lambda_.configuration import invalid
 from lambent.services.lambda_.engine import engine
+from lambent.services.lambda_.environment import Outcome
 from lambent.services.lambda_.functions import find
 from lambent.services.lambda_.names import LATEST, parse
 
@@ -46,25 +47,20 @@ async def invoke(ctx: Ctx, request: Wire) -> Wire:
     if kind == "DryRun":
         return {"StatusCode": 204}
     record = runnable(record)
-    arn = address.arn(ctx, address.qualifier)
-    running = engine(ctx)
-    key = (ctx.account, ctx.region, address.name, record["Version"])
-    with running.concurrency.lease(ctx):
-        async with running.pool.environment(
-            key, record["_generation"], lambda: running.start(ctx, record)
-        ) as environment:
+    outcome = await _run(
+        ctx,
+        record,
+        Invocation(
+            request_id=ctx.request_id,
+            payload=payload,
             # The runtime counts down to its deadline by its own, real clock.
-            deadline_ms = wall_ms() + 1000 * record["Timeout"]
-            outcome = await environment.invoke(
-                Invocation(
-                    request_id=ctx.request_id,
-                    payload=payload,
-                    deadline_ms=deadline_ms,
-                    function_arn=arn,
-                    trace_id=ctx.trace_id or new_trace(ctx),
-                    client_context=context,
-                )
-            )
+            deadline_ms=wall_ms() + 1000 * record["Timeout"],
+            function_arn=address.arn(ctx, address.qualifier),
+            trace_id=ctx.trace_id or new_trace(ctx),
+            client_context=context,
+        ),
+        tail=request.get("LogType") == "Tail",
+    )
     answer: Wire = {
         "StatusCode": 200,
         "Payload": outcome.payload,
@@ -72,9 +68,29 @@ async def invoke(ctx: Ctx, request: Wire) -> Wire:
     }
     if outcome.error:
         answer["FunctionError"] = outcome.error
-    if request.get("LogType") == "Tail":
+    if outcome.log_tail:
         answer["LogResult"] = outcome.log_tail
     return answer
+
+
+async def _run(ctx: Ctx, record: Wire, invocation: Invocation, *, tail: bool) -> Outcome:
+    """Run one event on an environment of its own: the one way to run user code."""
+    running = engine(ctx)
+    running.concurrency.acquire(ctx)
+    try:
+        key = (ctx.account, ctx.region, record["FunctionName"], record["Version"])
+        lease = await running.pool.acquire(
+            key, record["_generation"], lambda: running.start(ctx, record)
+        )
+        broken = True
+        try:
+            outcome = await lease[1].invoke(invocation, tail=tail)
+            broken = False
+        finally:
+            await running.pool.release(lease, broken=broken)
+    finally:
+        running.concurrency.release(ctx)
+    return outcome
 
 
 def runnable(record: Wire) -> Wire:
@@ -136,6 +152,5 @@ def new_trace(ctx: Ctx) -> str:
 
     Source: https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader
     """
-    ids = ctx.platform.ids
-    root = f"1-{int(ctx.now()):08x}-{ids.hex(24)}"
-    return f"Root={root};Parent={ids.hex(16)};Sampled=0"
+    random = ctx.platform.ids.hex(40)
+    return f"Root=1-{int(ctx.now()):08x}-{random[:24]};Parent={random[24:]};Sampled=0"

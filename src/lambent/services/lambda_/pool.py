@@ -8,9 +8,8 @@ way; when all are busy, invocations wait in order. All in memory: environments d
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections import deque
+from collections.abc import Awaitable, Callable
 
 from msgspec import Struct, field
 
@@ -29,9 +28,13 @@ Start = Callable[[], Awaitable[Environment]]
 class Group(Struct):
     """The environments of one generation of one function version."""
 
+    key: Key
     generation: str
     idle: list[Environment] = field(default_factory=list)
     alive: dict[str, Environment] = field(default_factory=dict)
+
+
+Lease = tuple[Group, Environment]
 
 
 class Pool:
@@ -41,36 +44,39 @@ class Pool:
         self._clock = clock
         self._closed = closed
         self._groups: dict[Key, Group] = {}
-        self._retired: dict[str, Environment] = {}
-        self._idle: OrderedDict[str, tuple[Key, Environment, Timer]] = OrderedDict()
+        self._idle: dict[str, tuple[float, Group, Environment]] = {}
+        """By id, the longest idle first: when it will have been too long, and whose it is."""
+        self._expiry: Timer | None = None
         self._alive = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._tasks = Tasks("environments")
 
-    @asynccontextmanager
-    async def environment(
-        self, key: Key, generation: str, start: Start
-    ) -> AsyncIterator[Environment]:
+    async def acquire(self, key: Key, generation: str, start: Start) -> Lease:
         """An environment of `generation` for one invocation; `start` makes a new one.
 
-        Errors: TooManyRequestsException when too many wait; what `start` raises.
+        `release` it, whatever happens. Errors: TooManyRequestsException when too many wait; what
+        `start` raises.
         """
         group = self._groups.get(key)
         if group is None or group.generation != generation:
             self.retire(key)
-            group = self._groups[key] = Group(generation)
-        environment = self._take(group) or await self._start(group, start)
-        try:
-            yield environment
-        except BaseException:
-            await self._drop(group, environment)
-            raise
+            group = self._groups[key] = Group(key, generation)
+        if group.idle:
+            environment = group.idle.pop()
+            del self._idle[environment.id]
+        else:
+            environment = await self._start(group, start)
+        return group, environment
+
+    async def release(self, lease: Lease, *, broken: bool = False) -> None:
+        """The invocation has ended; a `broken` one costs its environment."""
+        group, environment = lease
         if environment.state == "gone":
             self._forget(group, environment)
-        elif self._groups.get(key) is not group:
+        elif broken or self._groups.get(group.key) is not group:
             await self._drop(group, environment)
         else:
-            self._rest(key, group, environment)
+            self._rest(group, environment)
 
     def environments(self) -> list[tuple[Key, Environment]]:
         """Every live environment and what it belongs to."""
@@ -85,10 +91,8 @@ class Pool:
         group = self._groups.pop(key, None)
         if group is None:
             return
-        for environment in group.idle:
-            self._wake(environment)
-            self._tasks.start("retire", self._drop(group, environment))
-        group.idle.clear()
+        for environment in list(group.idle):
+            self._sleepers_end(group, environment)
 
     def retire_where(self, matches: Callable[[Key], bool]) -> None:
         """`retire` every version that matches."""
@@ -102,26 +106,15 @@ class Pool:
                 if environment not in group.idle:
                     self._tasks.start("close", self._drop(group, environment))
         self.retire_where(lambda _: True)
+        if self._expiry is not None:
+            self._expiry.cancel()
         await self._tasks.join()
-
-    def _take(self, group: Group) -> Environment | None:
-        if not group.idle:
-            return None
-        environment = group.idle.pop()
-        self._wake(environment)
-        return environment
-
-    def _wake(self, environment: Environment) -> None:
-        found = self._idle.pop(environment.id, None)
-        if found is not None:
-            found[2].cancel()
 
     async def _start(self, group: Group, start: Start) -> Environment:
         while self._alive >= limits.ENVIRONMENTS_MAX:
             if self._idle:
-                _, (key, coldest, timer) = self._idle.popitem(last=False)
-                timer.cancel()
-                owner = self._groups[key]
+                _, owner, coldest = next(iter(self._idle.values()))
+                del self._idle[coldest.id]
                 owner.idle.remove(coldest)
                 await self._drop(owner, coldest)
             else:
@@ -142,18 +135,29 @@ class Pool:
         self._waiting.append(turn)
         await turn
 
-    def _rest(self, key: Key, group: Group, environment: Environment) -> None:
+    def _rest(self, group: Group, environment: Environment) -> None:
         group.idle.append(environment)
-        due_s = self._clock.now() + limits.IDLE_S_MAX
+        self._idle[environment.id] = (self._clock.now() + limits.IDLE_S_MAX, group, environment)
+        if self._expiry is None:
+            self._expire()
+        if self._waiting:
+            self._next()
 
-        def expire() -> None:
-            if self._idle.pop(environment.id, None) is not None:
-                group.idle.remove(environment)
-                self._tasks.start("expire", self._drop(group, environment))
+    def _expire(self) -> None:
+        """Close what has been idle too long; look again when the next will have been."""
+        self._expiry = None
+        while self._idle:
+            due_s, group, environment = next(iter(self._idle.values()))
+            if due_s > self._clock.now():
+                self._expiry = self._clock.call_at(due_s, self._expire)
+                return
+            self._sleepers_end(group, environment)
 
-        timer = self._clock.call_at(due_s, expire)
-        self._idle[environment.id] = (key, environment, timer)
-        self._next()
+    def _sleepers_end(self, group: Group, environment: Environment) -> None:
+        """Take an idle environment out and close it beside whatever asked for that."""
+        del self._idle[environment.id]
+        group.idle.remove(environment)
+        self._tasks.start("close", self._drop(group, environment))
 
     async def _drop(self, group: Group, environment: Environment) -> None:
         self._forget(group, environment)

@@ -20,6 +20,9 @@ _LEVELS = ("DEBUG", "INFO", "WARN")
 LINES_MAX = 10_000
 """Lines of one invocation that wait to be written; then they are written in between."""
 
+TAIL_LINES_MAX = 4 * limits.LOG_TAIL_BYTES
+"""Lines that may wait for a tail; a line has a byte at least, so a quarter of them is enough."""
+
 
 class Report(Struct):
     """The figures of one invocation; times in milliseconds."""
@@ -84,7 +87,8 @@ class LogStream:
         self._where = (ctx.account, ctx.region)
         self._version: str = record["Version"]
         self._pending: list[tuple[int, str]] = []
-        self._tail = bytearray()
+        self._tail: list[str] | None = None
+        """The lines of an invocation whose caller asked for them."""
 
     def output(self, line: bytes) -> None:
         """A line that the function wrote."""
@@ -114,16 +118,19 @@ class LogStream:
                 f"Status: {status}{error}\n"
             )
 
-    def start(self, request_id: str) -> None:
-        """An invocation begins; the tail begins with it."""
-        self._tail.clear()
+    def start(self, request_id: str, *, tail: bool) -> None:
+        """An invocation begins; with `tail` its lines are kept for `end`."""
+        self._tail = [] if tail else None
         if self._json:
             self._system("platform.start", {"requestId": request_id, "version": self._version})
         else:
             self._add(f"START RequestId: {request_id} Version: {self._version}\n")
 
     def end(self, report: Report, note: str = "") -> str:
-        """An invocation ended. Returns its tail, base64. `note` is a line of the platform's."""
+        """An invocation ended. Returns its tail in base64, empty unless it was asked for.
+
+        `note` is a line of the platform's.
+        """
         if note:
             self._add(note + "\n")
         if self._json:
@@ -134,7 +141,10 @@ class LogStream:
             self._add(f"END RequestId: {report.request_id}\n")
             self._add(report.text())
         self.flush()
-        return base64.b64encode(self._tail[-limits.LOG_TAIL_BYTES :]).decode()
+        if self._tail is None:
+            return ""
+        text = "".join(self._tail).encode("utf-8", "replace")
+        return base64.b64encode(text[-limits.LOG_TAIL_BYTES :]).decode()
 
     def flush(self) -> None:
         """Hand what was collected to the journal."""
@@ -151,8 +161,9 @@ class LogStream:
 
     def _add(self, line: str) -> None:
         self._pending.append((int(self._platform.clock.now() * 1000), line))
-        self._tail += line.encode("utf-8", "replace")
-        if len(self._tail) > 4 * limits.LOG_TAIL_BYTES:
-            del self._tail[: -limits.LOG_TAIL_BYTES]
+        if self._tail is not None:
+            self._tail.append(line)
+            if len(self._tail) > TAIL_LINES_MAX:
+                del self._tail[: -limits.LOG_TAIL_BYTES]
         if len(self._pending) >= LINES_MAX:
             self.flush()
