@@ -8,6 +8,7 @@ Source: https://smithy.io/2.0/aws/protocols/aws-query-protocol.html
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from lambent.wire.model import Member, Shape
@@ -15,6 +16,8 @@ from lambent.wire.values import DEPTH_MAX, MEMBERS_MAX, Unparsable, Wire, text_p
 
 Tree = dict[str, Any]
 ReadNode = Callable[[Any], Wire]
+QUERIES_REMEMBERED = 1024
+QUERY_REMEMBERED_LENGTH = 2048
 _ESCAPED = re.compile("(?:%[0-9A-Fa-f]{2})+")
 
 
@@ -45,12 +48,22 @@ def pairs(text: str) -> Iterator[tuple[str, str]]:
             yield unquote(key), unquote(value)
 
 
-def query_values(text: str) -> dict[str, list[str]]:
-    """The parameters of a query string by name."""
+def query_values(text: str) -> Mapping[str, list[str]]:
+    """The parameters of a query string by name; shared, not to be changed.
+
+    Routing, parsing and signatures read the same query, and clients send the same one again.
+    """
+    return _remembered(text) if len(text) <= QUERY_REMEMBERED_LENGTH else _values(text)
+
+
+def _values(text: str) -> Mapping[str, list[str]]:
     found: dict[str, list[str]] = {}
     for key, value in pairs(text):
         found.setdefault(key, []).append(value)
     return found
+
+
+_remembered = lru_cache(QUERIES_REMEMBERED)(_values)
 
 
 def fold(form: Mapping[str, str]) -> Tree:

@@ -138,7 +138,9 @@ def _read_query(bound: _Bindings, values: Mapping[str, list[str]], found: dict[s
     member = bound.query_map
     if member is not None:
         lists = member.shape.value.shape.type == "list"
-        found[member.name] = {key: texts if lists else texts[0] for key, texts in values.items()}
+        found[member.name] = {
+            key: list(texts) if lists else texts[0] for key, texts in values.items()
+        }
 
 
 def _query_reader(member: Member) -> Callable[[list[str]], Wire]:

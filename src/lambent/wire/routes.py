@@ -55,6 +55,8 @@ class _Node(Struct):
     leaves: list[Candidate] = field(default_factory=list)
     plain: list[Candidate] = field(default_factory=list)
     """The leaves that a request without a query may mean."""
+    telling: frozenset[str] = frozenset()
+    """The query parameters by which the leaves differ."""
 
 
 class Routes:
@@ -117,7 +119,7 @@ class Routes:
         return chosen.operation, labels
 
 
-_NO_QUERY: dict[str, list[str]] = {}
+_NO_QUERY: Mapping[str, list[str]] = {}
 
 
 def _segments(path: str) -> list[str]:
@@ -163,6 +165,11 @@ def _sort(node: _Node) -> None:
     node.leaves.sort(key=lambda leaf: leaf.rank)
     unfixed = [leaf for leaf in node.leaves if not leaf.constants]
     node.plain = [leaf for leaf in unfixed if not leaf.required_query] or unfixed
+    node.telling = frozenset(
+        key
+        for leaf in node.leaves
+        for key in ("x-id", *leaf.required_query, *(key for key, _ in leaf.constants))
+    )
     for child in (*node.fixed.values(), *(child for _, child in node.greedy)):
         _sort(child)
     if node.label is not None:
@@ -205,10 +212,11 @@ def _find(
 def _choose(
     node: _Node, query: Mapping[str, list[str]], headers: Mapping[str, str]
 ) -> Candidate | None:
-    leaves = node.leaves if query else node.plain
+    asked = bool(query) and not node.telling.isdisjoint(query)
+    leaves = node.leaves if asked else node.plain
     if len(leaves) == 1 and not leaves[0].constants:
         return leaves[0]
-    fitting = [leaf for leaf in leaves if leaf.constant_in(query)] if query else leaves
+    fitting = [leaf for leaf in leaves if leaf.constant_in(query)] if asked else leaves
     named = query.get("x-id")
     if named:
         for leaf in fitting:

@@ -101,7 +101,7 @@ def parse_credential(request: Request, dialect: Dialect = JSON) -> Credential | 
         code = "InvalidArgument" if dialect.s3 else dialect.incomplete
         raise AwsError(code, text, status=400)
     if "X-Amz-Signature=" in request.query or "X-Amz-Credential=" in request.query:
-        return _from_query(request, dialect)
+        return _from_query(request.query, dialect)
     return None
 
 
@@ -191,8 +191,9 @@ def _http_date(text: str) -> str:
         return ""
 
 
-def _from_query(request: Request, dialect: Dialect) -> Credential:
-    values = dict(_query_pairs(request.query))
+@lru_cache(CLAIMS_CACHED_MAX)
+def _from_query(query: str, dialect: Dialect) -> Credential:
+    values = dict(_query_pairs(query))
     names = ("Algorithm", "Credential", "Signature", "Date", "SignedHeaders")
     missing = [name for name in names if not values.get(f"X-Amz-{name}")]
     code = "AuthorizationQueryParametersError" if dialect.s3 else dialect.incomplete
