@@ -232,6 +232,7 @@ async def test_posts_are_bounded_and_drops_counted(tmp_path: Path) -> None:
 async def test_a_post_that_fails_is_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("DEBUG", "lambent.store")
     store = await open_store(tmp_path)
     store.post(Put(("a",), {}, expect=9))
     await store.commit()

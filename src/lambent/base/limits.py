@@ -4,8 +4,5 @@ BODY_BYTES_MAX = 70_167_211
 """The largest request body that is read whole: Lambda's CreateFunction, 50 MB of zip in base64.
 Source: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 
-IN_FLIGHT_MAX = 10_000
-"""Requests being served at once; one more is answered 503."""
-
 DRAIN_S_MAX = 30.0
 """How long a stopping server waits for running work."""

@@ -25,6 +25,8 @@ class Gateway:
         """The answer to any request."""
         if request.path.startswith(CONTROL) and not names_bucket(request):
             return await self.control.serve(request)
+        if not self.control.ready:
+            return Response(503, [("Retry-After", "1")])
         try:
             found = await route(self._platform.registry, request)
         except AwsError as error:

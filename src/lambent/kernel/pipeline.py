@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from lambent.base.clock import wall_ms
 from lambent.base.errors import AwsError
 from lambent.base.limits import BODY_BYTES_MAX
 from lambent.kernel.context import Ctx, Principal
@@ -151,7 +152,9 @@ class Pipeline:
             credential.access_key, credential.security_token or ""
         )
         digest = hashlib.sha256(body).hexdigest() if isinstance(body, bytes) else None
-        now_s = self._platform.clock.now()
+        # A client signs by its own, real clock; how long a presigned URL holds is ours to say.
+        clock = self._platform.clock
+        now_s = clock.now() if credential.presigned else wall_ms() / 1000
         sigv4.verify(request, credential, issued.secret, now_s, digest, dialect)
         return issued.principal, ChunkKey.of(credential, issued.secret)
 

@@ -284,7 +284,9 @@ class Writer:
 def _tell(submission: Submission, outcome: Outcome) -> None:
     future = submission.future
     if future is None:
-        if isinstance(outcome, BaseException):
+        if isinstance(outcome, Conflict):  # as good as applied: it was there already
+            _log.debug("a post was not applied: %s", outcome)
+        elif isinstance(outcome, BaseException):
             _log.warning("a post was not applied: %s", outcome)
     elif not future.done():
         if isinstance(outcome, BaseException):

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from lambent.base.errors import AwsError
 from lambent.kernel.context import Ctx, Wire
-from lambent.kernel.paging import BadTokenError, encode_token, page
+from lambent.kernel.paging import BadTokenError, encode_token, joined, page
 from lambent.store.protocol import Key, Record, Store
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ async def select(
             if not keep(row.value):
                 continue
             if len(kept) == limit:
-                return kept, encode_token(prefix, "\0".join(kept[-1].key[len(prefix) :]))
+                return kept, encode_token(prefix, joined(kept[-1].key[len(prefix) :]))
             kept.append(row)
         if token is None:
             return kept, None

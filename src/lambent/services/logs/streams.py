@@ -64,6 +64,8 @@ class Streams:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._open: OrderedDict[Where, Stream] = OrderedDict()
+        self._groups: OrderedDict[Where, None] = OrderedDict()
+        """Groups, as streams without a name, that the journal has seen to."""
         self._posted = self._settled = 0
         """How often the journal has written, and up to which of them is in the store."""
 
@@ -78,6 +80,8 @@ class Streams:
         """Drop the streams that `which` wants dropped; they are read again when needed."""
         for where in [where for where in self._open if which(where)]:
             del self._open[where]
+        for where in [where for where in self._groups if which(where)]:
+            del self._groups[where]
 
     async def settle(self) -> None:
         """Wait until all that the journal took is in the store, so that a read sees it."""
@@ -104,6 +108,15 @@ class Streams:
         self._open[where] = stream
         return stream
 
+    def _first_of(self, group: Where) -> bool:
+        """Whether the journal writes to this group for the first time."""
+        if group in self._groups:
+            return False
+        while len(self._groups) >= STREAMS_CACHED_MAX:
+            self._groups.popitem(last=False)
+        self._groups[group] = None
+        return True
+
     def write(
         self, account: str, region: str, group: str, stream: str, lines: Sequence[Line]
     ) -> None:
@@ -123,8 +136,9 @@ class Streams:
             found = self._hold(where, Stream(events_log(where)))
             # Apart, as they fail where the record is there already; in order, so that no event is
             # durable before its group and stream are.
-            for key, record in (new_group(where, now_ms), new_stream(where, now_ms)):
-                post(Put(key, record, expect=ABSENT))
+            if self._first_of(group_of := (account, region, group, "")):
+                post(Put(*new_group(group_of, now_ms), expect=ABSENT))
+            post(Put(*new_stream(where, now_ms), expect=ABSENT))
         post(found.append(lines, now_ms))
 
 
