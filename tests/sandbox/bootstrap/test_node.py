@@ -1,5 +1,6 @@
 """Our Node bootstrap against AWS's own `aws-lambda-ric`, which runs unmodified beside it."""
 
+import contextlib
 import json
 import re
 from pathlib import Path
@@ -18,6 +19,16 @@ from tests.sandbox.support import (
     run,
     value,
 )
+
+pytestmark = pytest.mark.timeout(900)  # the first run on a machine installs and compiles
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _clients_installed() -> None:
+    """Before any test's own clock runs; without the registry, the tests that need it skip."""
+    with contextlib.suppress(pytest.skip.Exception):
+        npm_installed("aws-lambda-ric", "dist/rapid-client.node")
+
 
 NODE = """
 console.log('loading');

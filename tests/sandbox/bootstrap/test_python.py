@@ -1,5 +1,6 @@
 """Our Python bootstrap against AWS's own `awslambdaric`, which runs unmodified beside it."""
 
+import contextlib
 import json
 import os
 import re
@@ -20,6 +21,16 @@ from tests.sandbox.support import (
 )
 
 # Every way to end an invocation of Python: name -> event payload. `same` compares all of them.
+pytestmark = pytest.mark.timeout(900)  # the first run on a machine installs and compiles
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _clients_installed() -> None:
+    """Before any test's own clock runs; without the registry, the tests that need it skip."""
+    with contextlib.suppress(pytest.skip.Exception):
+        pip_installed("awslambdaric")
+
+
 PYTHON = """
 import collections, decimal, logging, json, os, sys
 print("loading", file=sys.stderr)
