@@ -6,10 +6,20 @@ at a time. How the runtime is spoken to (our framed pipe, or AWS's HTTP Runtime 
 own affair.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from lambent.sandbox.streams import Stream
+
+
+class Tmp(Protocol):
+    """The /tmp of an environment that is gone, kept for the next one of the same function."""
+
+    def discard(self) -> None:
+        """Nobody wants it any more. Idempotent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +44,8 @@ class Spec:
     on_output: Callable[[bytes], None]
     """Gets what the code wrote to stdout and stderr, in whole lines without the newline where
     possible, each at most `LINE_BYTES_MAX` long."""
+    tmp: Tmp | None = None
+    """A /tmp to go on with, from `Box.keep_tmp`; used up by the launch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +72,8 @@ class Answer:
     error_type: str = ""
     """Empty for a result; else the runtime's error type, and `payload` is its error object."""
     content_type: str = "application/json"
-    stream: AsyncIterator[bytes] | None = None
-    """Set instead of `payload` when the runtime streams its response."""
+    stream: "Stream | None" = None
+    """Set instead of `payload` when the runtime streams its response: bytes as they arrive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +156,12 @@ class Box(Protocol):
 
     async def idle(self) -> None:
         """Wait until the runtime has asked for its next event. Errors: BoxGone."""
+
+    def freeze(self) -> None:
+        """Nothing of it runs until the next `invoke`. After `idle`; a level may be unable to."""
+
+    def keep_tmp(self) -> Tmp | None:
+        """Take its /tmp out of what `close` removes. Before `close`; None where there is none."""
 
     def memory_used_mib(self) -> int:
         """Peak memory of the environment so far, MiB rounded up."""

@@ -22,7 +22,10 @@ HEADER = struct.Struct(">BxHII")
 
 START, INVOKE = 1, 2
 READY, INIT_ERROR, RESULT, ERROR, LAUNCH_FAILED = 16, 17, 18, 19, 21
-_KNOWN = frozenset((START, INVOKE, READY, INIT_ERROR, RESULT, ERROR, LAUNCH_FAILED))
+STREAM, CHUNK = 24, 25
+"""A streamed answer begins (its content type in the meta); some bytes of it. RESULT ends it."""
+
+_KNOWN = frozenset((START, INVOKE, READY, INIT_ERROR, RESULT, ERROR, LAUNCH_FAILED, STREAM, CHUNK))
 
 PAYLOAD_BYTES_MAX = 6_291_556  # 6 MiB + 100; Source: gettingstarted-limits
 _RECEIVE_BYTES = 262_144
@@ -157,6 +160,7 @@ class Channel:
         self._loop = asyncio.get_running_loop()
         self._unsent = bytearray()
         self._open = True
+        self._paused = False
         self._loop.add_reader(sock, self._readable)
 
     def send(self, data: bytes) -> None:
@@ -189,6 +193,19 @@ class Channel:
 
     def _readable(self) -> None:
         self._take()
+
+    def pause(self) -> None:
+        """Receive nothing until `resume`, so that the far end has to wait. Idempotent."""
+        if self._open and not self._paused:
+            self._paused = True
+            self._loop.remove_reader(self._sock)
+
+    def resume(self) -> None:
+        """Go on receiving. Idempotent."""
+        if self._paused:
+            self._paused = False
+            if self._open:
+                self._loop.add_reader(self._sock, self._readable)
 
     def drain(self) -> None:
         """Take in all that has already arrived (after the far process ended)."""

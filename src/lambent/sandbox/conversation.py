@@ -16,7 +16,8 @@ from lambent.net import HttpLimits, HttpServer, serve
 from lambent.sandbox import channel as framed
 from lambent.sandbox.box import Answer, BoxGone, Exited, InitError, Invocation
 from lambent.sandbox.channel import Channel, Frame, encode
-from lambent.sandbox.runtime_api import RuntimeApi, too_large
+from lambent.sandbox.runtime_api import RuntimeApi
+from lambent.sandbox.streams import Stream, StreamBroken, error_object, too_large
 
 # A runtime's connection is silent for as long as the function works; only sizes are bounded here.
 API_LIMITS = HttpLimits(
@@ -66,6 +67,7 @@ class FramedConversation:
         self._loop, self._on_answer = loop, on_answer
         self._ready: asyncio.Future[InitError | None] = loop.create_future()
         self._answer: asyncio.Future[Answer] | None = None
+        self._stream: Stream | None = None
         self._sequence = 0
         self._exited: Exited | None = None
         self._channel = Channel(sock, self._heard, hang_up)
@@ -80,6 +82,7 @@ class FramedConversation:
         if self._exited is not None:
             raise BoxGone(self._exited)
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF
+        self._stream = None
         self._answer = self._loop.create_future()
         meta = _meta(invocation)
         self._channel.send(encode(framed.INVOKE, meta, invocation.payload, self._sequence))
@@ -91,6 +94,8 @@ class FramedConversation:
             raise BoxGone(self._exited)
         if self._answer is not None and not self._answer.done():
             await asyncio.wait([self._answer])
+        if self._stream is not None:
+            await asyncio.wait([self._stream.ended])
 
     def _heard(self, frame: Frame) -> None:
         rss_kib = frame.meta.get("rss")
@@ -104,7 +109,14 @@ class FramedConversation:
             case framed.LAUNCH_FAILED:
                 self._initialised(_not_started(frame.payload))
             case framed.RESULT | framed.ERROR if frame.sequence == self._sequence:
-                self._answered(frame)
+                if self._stream is None:
+                    self._answered(frame)
+                else:
+                    self._streamed(self._stream, frame)
+            case framed.STREAM if frame.sequence == self._sequence:
+                self._begun(frame)
+            case framed.CHUNK if frame.sequence == self._sequence and self._stream is not None:
+                self._flowed(self._stream, frame)
 
     def _initialised(self, result: InitError | None) -> None:
         if not self._ready.done():
@@ -124,12 +136,44 @@ class FramedConversation:
             content_type = _text(frame, "content") or "application/json"
             waiting.set_result(Answer(payload=frame.payload, content_type=content_type))
 
+    def _begun(self, frame: Frame) -> None:
+        """The runtime answers with a stream."""
+        waiting = self._answer
+        if waiting is not None and not waiting.done():
+            self._stream = stream = Stream(self._channel.resume)
+            self._on_answer()
+            content_type = _text(frame, "content") or "application/octet-stream"
+            waiting.set_result(Answer(payload=b"", content_type=content_type, stream=stream))
+
+    def _flowed(self, stream: Stream, frame: Frame) -> None:
+        """Some bytes of the stream; never as many as one frame may not hold, from our bootstrap."""
+        if frame.too_large:
+            kind, text = "Runtime.TruncatedResponse", "The response was broken off"
+            stream.fail(StreamBroken(kind, error_object(kind, text)))
+        stream.feed(frame.payload)
+        if stream.full:
+            self._channel.pause()
+
+    def _streamed(self, stream: Stream, frame: Frame) -> None:
+        """The stream is complete, or ended with an error."""
+        if stream.ended.done():
+            return
+        self._on_answer()
+        if frame.kind == framed.ERROR:
+            error_type = _text(frame, "type")
+            payload = error_object(error_type, "") if frame.too_large else frame.payload
+            stream.fail(StreamBroken(error_type, payload))
+        else:
+            stream.finish()
+
     def end(self, exited: Exited) -> None:
         """The process is gone: what it had sent still counts."""
         self._channel.drain()
         self._exited = exited
         for future in (self._ready, self._answer):
             _fail(future, exited)
+        if self._stream is not None:
+            self._stream.fail(BoxGone(exited))
 
     async def close(self) -> None:
         """Close the channel."""
@@ -146,9 +190,9 @@ class HttpConversation:
         self._exited: Exited | None = None
         self._channel: Channel | None = None
 
-    async def listen(self) -> str:
-        """Start listening; `host:port`."""
-        self._server = await serve(self._api, limits=API_LIMITS)
+    async def listen(self, sock: socket.socket | None = None) -> str:
+        """Start listening, on `sock` or on a free port; `host:port`."""
+        self._server = await serve(self._api, limits=API_LIMITS, sock=sock)
         return f"127.0.0.1:{self._server.port}"
 
     def attach(self, sock: socket.socket, start: bytes) -> None:
@@ -188,6 +232,8 @@ class HttpConversation:
         assert self._exited is not None
         for future in (self._api.ready, self._api.answer, self._api.idle):
             _fail(future, self._exited)
+        if self._api.stream is not None:
+            self._api.stream.fail(BoxGone(self._exited))
 
     async def close(self) -> None:
         """Stop listening and drop the connections."""

@@ -1,8 +1,8 @@
 """The HTTP Runtime API, `/2018-06-01/runtime/...`: how every runtime that is not ours is spoken to.
 
 One `RuntimeApi` is one environment's end of it: a small state machine that `net.server` calls for
-each request. Requests and payloads pass as bytes. The response body of a streaming answer is
-collected (6 MiB), as a buffered Invoke would.
+each request. Requests and payloads pass as bytes. A streaming answer is handed on when its head has
+come, and its bytes as they come (`streams.py`); its trailers may still make it an error.
 
 Invariants: an event is handed over once; an answer is accepted once, for the event that is being
 worked on; `on_answer` runs before any answer or init error is passed on (output first).
@@ -10,7 +10,8 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
 
 import asyncio
-import json
+import base64
+import binascii
 import re
 from collections.abc import Callable
 from enum import Enum
@@ -18,14 +19,14 @@ from enum import Enum
 from lambent.net import BodyTooLarge, BodyTruncated, Request, Response
 from lambent.sandbox.box import Answer, InitError, Invocation
 from lambent.sandbox.channel import PAYLOAD_BYTES_MAX
+from lambent.sandbox.streams import Stream, StreamBroken, error_object, too_large
 
 PREFIX = "/2018-06-01/runtime/"
 _TYPE_HEADER = "lambda-runtime-function-error-type"
+_BODY_TRAILER = "lambda-runtime-function-error-body"
 _MODE_HEADER = "lambda-runtime-function-response-mode"
 _ERROR_TYPE = re.compile(r"(Runtime|Function)\.[A-Z][a-zA-Z]+")
-TOO_LARGE_TEXT = (
-    f"Response payload size exceeded maximum allowed payload size ({PAYLOAD_BYTES_MAX} bytes)."
-)
+_TRUNCATED_GRACE_S = 0.1  # for the exit that broke an answer off to be reported as what it is
 _JSON = ("Content-Type", "application/json")
 
 
@@ -37,15 +38,6 @@ class State(Enum):
     RUNNING = "Running"
     ANSWERED = "InvocationResponse"
     FAILED = "InitError"
-
-
-def too_large() -> Answer:
-    """What the caller gets when a response is over the limit."""
-    error_type = "Function.ResponseSizeTooLarge"
-    body = json.dumps(
-        {"errorMessage": TOO_LARGE_TEXT, "errorType": error_type}, separators=(",", ":")
-    )
-    return Answer(payload=body.encode(), error_type=error_type)
 
 
 def sanitized(error_type: str) -> str:
@@ -64,6 +56,8 @@ class RuntimeApi:
         self.idle: asyncio.Future[None] = self._loop.create_future()
         """Done while the runtime waits for an event."""
         self.answer: asyncio.Future[Answer] | None = None
+        self.stream: Stream | None = None
+        """The latest answer that was streamed."""
         self._next: asyncio.Future[Response] | None = None
         self._current: Invocation | None = None
         self._handed = False
@@ -147,6 +141,8 @@ class RuntimeApi:
         mode = request.headers.get(_MODE_HEADER, "")
         if mode and mode.lower() != "streaming":
             return _fail(400, "InvalidFunctionResponseMode", "Invalid response mode")
+        if mode:
+            return await self._stream(request)
         try:
             payload = await request.body.read(PAYLOAD_BYTES_MAX)
         except BodyTooLarge:
@@ -157,9 +153,34 @@ class RuntimeApi:
             return _fail(400, "TruncatedHTTPRequest", "HTTP request body is truncated")
         if not self._is_current(request_id):  # another answer overtook this one
             return _fail(400, "InvalidRequestID", "Invalid request ID")
-        fallback = "application/octet-stream" if mode else "application/json"
-        content_type = request.headers.get("content-type", fallback)
+        content_type = request.headers.get("content-type", "application/json")
         self._deliver(Answer(payload=payload, content_type=content_type))
+        return _accepted()
+
+    async def _stream(self, request: Request) -> Response:
+        """Pass on a body as it comes; until its end the runtime is still running."""
+        stream = self.stream = Stream()
+        self._current = None
+        content_type = request.headers.get("content-type", "application/octet-stream")
+        self._pass_on(Answer(payload=b"", content_type=content_type, stream=stream))
+        try:
+            async for data in request.body.chunks():
+                stream.feed(data)
+                if stream.full:
+                    await stream.room()
+        except BodyTruncated:
+            self.state = State.ANSWERED
+            kind, text = "Runtime.TruncatedResponse", "The response was broken off"
+            broken = StreamBroken(kind, error_object(kind, text))
+            self._loop.call_later(_TRUNCATED_GRACE_S, stream.fail, broken)
+            return _fail(400, "TruncatedHTTPRequest", "HTTP request body is truncated")
+        self.state = State.ANSWERED
+        self._on_answer()
+        if error_type := request.body.trailers.get(_TYPE_HEADER):
+            payload = _trailing(request.body.trailers.get(_BODY_TRAILER, ""), error_type)
+            stream.fail(StreamBroken(error_type, payload))
+        else:
+            stream.finish()
         return _accepted()
 
     async def _fail_invocation(self, request: Request, request_id: str) -> Response:
@@ -186,6 +207,9 @@ class RuntimeApi:
     def _deliver(self, answer: Answer) -> None:
         self.state = State.ANSWERED
         self._current = None
+        self._pass_on(answer)
+
+    def _pass_on(self, answer: Answer) -> None:
         self._on_answer()
         if self.answer is not None and not self.answer.done():
             self.answer.set_result(answer)
@@ -208,5 +232,12 @@ def _accepted() -> Response:
 
 
 def _fail(status: int, error_type: str, text: str) -> Response:
-    body = json.dumps({"errorMessage": text, "errorType": error_type}, separators=(",", ":"))
-    return Response(status, [_JSON], body.encode())
+    return Response(status, [_JSON], error_object(error_type, text))
+
+
+def _trailing(body: str, error_type: str) -> bytes:
+    """The error object of a trailer, which is in base64."""
+    try:
+        return base64.b64decode(body, validate=True) or error_object(error_type, "")
+    except (binascii.Error, ValueError):
+        return error_object(error_type, "")

@@ -1,5 +1,6 @@
 """Our Node bootstrap against AWS's own `aws-lambda-ric`, which runs unmodified beside it."""
 
+import asyncio
 import contextlib
 import json
 import re
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lambent.sandbox.box import BoxGone, Exited
+from lambent.sandbox.streams import StreamBroken, collected
 from tests.sandbox.support import (
     CLIENT,
     Bench,
@@ -75,8 +77,10 @@ def node_ric(bench: Bench, handler: str, files: dict[str, str]) -> Path:
     if not has_node(bench.sandbox):
         pytest.skip("no Node.js on this machine")
     modules = npm_installed("aws-lambda-ric", "dist/rapid-client.node")
-    start = f"#!/bin/sh\nexec node {modules}/aws-lambda-ric/bin/index.mjs {handler}\n"
-    return bench.code({**files, "bootstrap": start})
+    start = (
+        f"#!/bin/sh\nexec node $LAMBDA_TASK_ROOT/client/aws-lambda-ric/bin/index.mjs {handler}\n"
+    )
+    return bench.code_with(modules, {**files, "bootstrap": start})
 
 
 def without_runtime_frames(found: object) -> object:
@@ -87,7 +91,7 @@ def without_runtime_frames(found: object) -> object:
         return [
             without_runtime_frames(v)
             for v in found
-            if not (isinstance(v, str) and re.match(r"\s+at ", v) and "/var/task" not in v)
+            if not (isinstance(v, str) and re.match(r"\s+at (?!.*/var/task/(?!client/))", v))
         ]
     return found
 
@@ -264,7 +268,7 @@ def test_json_logs_with_a_level() -> None:
     run(work)
 
 
-def test_streaming_handlers_are_collected() -> None:
+def test_streaming_handlers_with_a_prelude() -> None:
     async def work(bench: Bench) -> None:
         box = await bench.node(
             "exports.handler = awslambda.streamifyResponse(async (e, stream, c) => {"
@@ -272,9 +276,89 @@ def test_streaming_handlers_are_collected() -> None:
             " stream.write('a'); stream.write({b: 1}); stream.end(); });"
         )
         for _ in range(2):
-            answer = await box.invoke(event())
+            answer = await collected(await box.invoke(event()))
             assert answer.payload == b'{"statusCode":201}' + bytes(8) + b'a{"b":1}'
             assert answer.content_type == "application/vnd.awslambda.http-integration-response"
+
+    run(work)
+
+
+def test_the_first_bytes_arrive_before_the_handler_ends() -> None:
+    async def work(bench: Bench) -> None:
+        box = await bench.node(
+            "const fs = require('fs'); const path = process.env.LAMBDA_TASK_ROOT + '/flag';"
+            "exports.handler = awslambda.streamifyResponse(async (e, stream) => {"
+            " stream.setContentType('text/plain'); stream.write('first');"
+            " while (!fs.existsSync(path)) await new Promise((r) => setTimeout(r, 5));"
+            " stream.end('last'); });"
+        )
+        flag = next(bench.sandbox.code_root.iterdir()) / "flag"
+        for _ in range(2):
+            answer = await box.invoke(event())
+            assert answer.stream is not None
+            assert await anext(answer.stream) == b"first"
+            assert answer.content_type == "text/plain"
+            idle = asyncio.ensure_future(box.idle())
+            flag.touch()  # only now can the handler go on
+            assert [part async for part in answer.stream] == [b"last"]
+            await idle
+            flag.unlink()
+
+    run(work)
+
+
+def test_streams_that_fail_or_are_empty_and_the_environment_afterwards() -> None:
+    async def work(bench: Bench) -> None:
+        box = await bench.node(
+            "exports.handler = awslambda.streamifyResponse(async (how, stream) => {"
+            " if (how === 'early') throw new TypeError('no');"
+            " if (how === 'empty') return stream.end();"
+            " stream.write('some');"
+            " if (how === 'late') throw new RangeError('late');"
+            " if (how === 'open') return;"
+            " await new Promise((r) => setTimeout(r, 5)); process.exit(3); });"
+        )
+        early = await box.invoke(event("early"))
+        assert (early.stream, early.error_type) == (None, "TypeError")
+        empty = await collected(await box.invoke(event("empty")))
+        assert (empty.payload, empty.content_type) == (b"", "application/octet-stream")
+        for how, kind, text in (
+            ("late", "RangeError", "late"),
+            ("open", "string", "Response stream is not finished."),
+        ):
+            stream = (await box.invoke(event(how))).stream
+            assert stream is not None
+            assert await anext(stream) == b"some"
+            with pytest.raises(StreamBroken) as caught:
+                await anext(stream)
+            assert caught.value.error_type == kind
+            assert json.loads(caught.value.payload)["errorMessage"] == text
+        stream = (await box.invoke(event("crash"))).stream
+        assert stream is not None
+        assert await anext(stream) == b"some"
+        with pytest.raises(BoxGone, match="exit status 3"):
+            await anext(stream)
+
+    run(work)
+
+
+def test_a_stream_goes_no_faster_than_it_is_read() -> None:
+    async def work(bench: Bench) -> None:
+        box = await bench.node(
+            "let sent = 0; const { once } = require('events');"
+            "exports.handler = awslambda.streamifyResponse(async (n, stream) => {"
+            " for (let i = 0; i < n; i++) {"
+            "  if (!stream.write(Buffer.alloc(65536))) await once(stream, 'drain');"
+            "  console.log('wrote'); }"
+            " stream.end(); });"
+        )
+        count = 320  # 20 MiB
+        stream = (await box.invoke(event(count))).stream
+        assert stream is not None
+        await bench.until(lambda: len(bench.output) >= 4)
+        assert not stream.ended.done()
+        assert sum([len(part) async for part in stream]) == count * 65_536
+        assert len(bench.output) == count
 
     run(work)
 

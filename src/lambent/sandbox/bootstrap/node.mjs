@@ -13,7 +13,8 @@ import util from "node:util";
 const CHANNEL_FD = 3;
 const HEADER_BYTES = 12;
 const INVOKE = 2;
-const READY = 16, INIT_ERROR = 17, RESULT = 18, ERROR = 19;
+const READY = 16, INIT_ERROR = 17, RESULT = 18, ERROR = 19, STREAM = 24, CHUNK = 25;
+const CHUNK_BYTES_MAX = 65536;
 const RECORD = "\x1e"; // a log record of several lines: see ../output.py
 const STREAMING = Symbol.for("aws.lambda.runtime.handler.streaming");
 const STREAMING_HIGH_WATER_MARK = Symbol.for("aws.lambda.runtime.handler.streaming.highWaterMark");
@@ -230,12 +231,15 @@ async function findHandler(root, full) {
   return handler;
 }
 
-// ---- streaming handlers: collected, then answered ----
+// ---- streaming handlers: each write goes out as it comes; the socket's pace is the stream's ----
 
 class ResponseStream extends Writable {
-  constructor(highWaterMark) {
+  #sequence;
+  #begun = false;
+
+  constructor(highWaterMark, sequence) {
     super({ highWaterMark, decodeStrings: true });
-    this.parts = [];
+    this.#sequence = sequence;
     this.contentType = "application/octet-stream";
     this.started = false;
   }
@@ -257,8 +261,24 @@ class ResponseStream extends Writable {
   }
 
   _write(chunk, _encoding, done) {
-    this.parts.push(chunk);
+    this.#begin();
+    for (let at = 0; at < chunk.length; at += CHUNK_BYTES_MAX) {
+      const part = chunk.subarray(at, at + CHUNK_BYTES_MAX);
+      const last = at + CHUNK_BYTES_MAX >= chunk.length;
+      send(CHUNK, {}, part, this.#sequence, last ? () => done() : undefined);
+    }
+    if (!chunk.length) done();
+  }
+
+  _final(done) {
+    this.#begin();
     done();
+  }
+
+  #begin() {
+    if (this.#begun) return;
+    this.#begun = true;
+    send(STREAM, { content: this.contentType }, "", this.#sequence);
   }
 }
 
@@ -400,10 +420,9 @@ function invokeBuffered(meta, payload, sequence) {
 }
 
 async function invokeStreaming(meta, payload, sequence) {
-  const stream = new ResponseStream(runtime.handler[STREAMING_HIGH_WATER_MARK]);
+  const stream = new ResponseStream(runtime.handler[STREAMING_HIGH_WATER_MARK], sequence);
   const context = waiting({});
-  const finish = () =>
-    next(RESULT, { content: stream.contentType }, Buffer.concat(stream.parts), sequence);
+  const finish = () => next(RESULT, {}, "", sequence);
   try {
     const result = runtime.handler(JSON.parse(payload.toString()), stream, describe(context, meta));
     if (typeof result?.then !== "function") {

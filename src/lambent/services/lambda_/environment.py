@@ -24,6 +24,7 @@ from lambent.sandbox.box import (
     Sandbox,
     Spec,
 )
+from lambent.sandbox.streams import collected
 from lambent.services.lambda_ import limits
 from lambent.services.lambda_.reporting import LogStream, Report
 from lambent.services.lambda_.variables import variables
@@ -165,7 +166,7 @@ class Environment:
         assert self.box is not None
         try:
             async with asyncio.timeout(left_s):
-                return await self.box.invoke(invocation)
+                return await collected(await self.box.invoke(invocation))
         except TimeoutError:
             return Failure.timed_out(self._timeout_s)
         except BoxGone as gone:
