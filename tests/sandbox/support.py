@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -15,8 +16,13 @@ import pytest
 import uvloop
 
 from lambent.sandbox.box import Answer, Box, Invocation, Spec
+from lambent.sandbox.namespace import NamespaceSandbox
 from lambent.sandbox.process import ProcessSandbox
 
+AnySandbox = ProcessSandbox | NamespaceSandbox
+LEVELS: dict[str, type[AnySandbox]] = {"process": ProcessSandbox, "namespace": NamespaceSandbox}
+current_level = "process"
+"""What `a_bench` makes; set by conftest.py."""
 ROOT = os.getuid() == 0
 needs_root = pytest.mark.skipif(not ROOT, reason="needs root: environments get a uid of their own")
 CACHE = Path(__file__).parents[2] / "build" / "cache"
@@ -36,14 +42,14 @@ ENVIRONMENT = {
 }
 
 
-def has_node(sandbox: ProcessSandbox) -> bool:
+def has_node(sandbox: AnySandbox) -> bool:
     return any(i.language == "nodejs" for i in sandbox.runtimes.interpreters())
 
 
 class Bench:
     """A sandbox with code in it, and the output of what ran."""
 
-    def __init__(self, sandbox: ProcessSandbox) -> None:
+    def __init__(self, sandbox: AnySandbox) -> None:
         self.sandbox = sandbox
         self.output: list[bytes] = []
         self._arrived: asyncio.Event | None = None
@@ -60,6 +66,12 @@ class Bench:
         for path, _, _ in os.walk(folder):
             os.chmod(path, 0o755)
         return folder
+
+    def code_with(self, package: Path, files: Mapping[str, str]) -> Path:
+        """Code that has a copy of an installed package in its folder `client`."""
+        code = self.code(files)
+        shutil.copytree(package, code / "client", symlinks=True)
+        return code
 
     async def launch(
         self,
@@ -153,7 +165,7 @@ async def failure(box: Box, payload: object = None) -> dict[str, object]:
 
 @asynccontextmanager
 async def a_bench(folder: Path | None = None) -> AsyncIterator[Bench]:
-    sandbox = ProcessSandbox(
+    sandbox = LEVELS[current_level](
         home=Path(os.environ.get("HOME", "/root")),
         search_path=os.environ.get("PATH", ""),
         folder=folder,
@@ -164,11 +176,11 @@ async def a_bench(folder: Path | None = None) -> AsyncIterator[Bench]:
         await sandbox.close()
 
 
-def run(work: Callable[[Bench], Awaitable[None]]) -> None:
+def run(work: Callable[[Bench], Awaitable[None]], limit_s: float = LIMIT_S) -> None:
     """Run a test's coroutine with a fresh sandbox on uvloop, with an upper bound on its time."""
 
     async def bounded() -> None:
-        async with asyncio.timeout(LIMIT_S), a_bench() as bench:
+        async with asyncio.timeout(limit_s), a_bench() as bench:
             await work(bench)
 
     uvloop.run(bounded())

@@ -9,10 +9,13 @@ from lambent.sandbox.memory import MIB, MemoryWatch, peak_bytes, resident_bytes
 
 
 class Seen:
-    def __init__(self) -> None:
-        self.pid = os.getpid()
+    def __init__(self, *, bounded: bool = False) -> None:
+        self.bounded = bounded
         self.looked = asyncio.Event()
         self.sizes: list[int] = []
+
+    def resident_bytes(self) -> int:
+        return resident_bytes(os.getpid())
 
     def memory_seen(self, size_bytes: int) -> None:
         self.sizes.append(size_bytes)

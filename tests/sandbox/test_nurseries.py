@@ -19,14 +19,14 @@ def test_wait_statuses() -> None:
 def test_an_interpreter_that_is_not_there_is_a_launch_error() -> None:
     async def work() -> None:
         with pytest.raises(LaunchError, match="No such file"):
-            Nursery(Path("/nowhere/python3"), "exec", [], None)
+            Nursery(Path("/nowhere/python3"), "exec", [], None, b"")
 
     asyncio.run(work())
 
 
 def test_a_nursery_that_cannot_start_fails_what_waits_for_it() -> None:
     async def work() -> None:
-        nursery = Nursery(Path("/bin/false"), "exec", [], None)
+        nursery = Nursery(Path("/bin/false"), "exec", [], None, b"")
         loop = asyncio.get_running_loop()
         ends: list[Exited] = []
         child = Child(loop.create_future(), lambda end, rss: ends.append(end))
@@ -47,7 +47,7 @@ def test_a_nursery_that_cannot_start_fails_what_waits_for_it() -> None:
 
 def test_closing_is_clean_without_any_launch() -> None:
     async def work() -> None:
-        nursery = Nursery(server_python(), "exec", [], None)
+        nursery = Nursery(server_python(), "exec", [], None, b"")
         await nursery.close()
         await nursery.close()
         assert not Path(f"/proc/{nursery.pid}").exists()

@@ -5,6 +5,7 @@ Layout below the sandbox's folder (0711: nobody can list it):
     lock        held while the server lives; a folder whose lock is free is swept at the next start
     runtime/    our Node bootstrap, readable by all (LAMBDA_RUNTIME_DIR)
     code/       where Lambda unpacks code: one folder per package
+    root-*/     where a nursery's own root is mounted, in its own mount name space
     env/        one private folder per environment (its /tmp), 0700 and its own uid's
 
 As root, every environment has a uid of its own, and every code folder a group of its own that only
@@ -27,7 +28,8 @@ from pathlib import Path
 from lambent.sandbox.box import LaunchError
 from lambent.sandbox.runtimes import reachable
 
-_PREFIX = "lambent-box-"
+PREFIX = "lambent-box-"
+"""What the folders (and control groups) of all servers are called."""
 _UID_FIRST, _UID_COUNT = 200_000, 65_536
 _GID_FIRST, _GID_COUNT = 0x1000_0000, 0x0800_0000
 _SMALL_FIRST, _SMALL_COUNT = 20_000, 20_000  # inside the 65,536 ids of a usual container
@@ -112,7 +114,7 @@ class Folders:
         self._checked: set[Path] = set()
         parents = [parent] if parent else [Path("/var/tmp"), Path(tempfile.gettempdir())]  # noqa: S108
         self.parent = next((p for p in parents if self._fits(p)), None) or _no_parent(parents)
-        self.root = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=self.parent))
+        self.root = Path(tempfile.mkdtemp(prefix=PREFIX, dir=self.parent))
         self._lock = os.open(self.root / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self.code, self.runtime, self.env = (self.root / n for n in ("code", "runtime", "env"))
@@ -151,9 +153,13 @@ class Folders:
             os.chown(folder, uid, uid)
         return folder
 
+    def make_mountpoint(self) -> Path:
+        """An empty folder for a nursery to mount its root on."""
+        return Path(tempfile.mkdtemp(prefix="root-", dir=self.root))
+
     def abandoned(self) -> Iterator[Path]:
         """Folders beside ours whose server is gone."""
-        for folder in self.parent.glob(_PREFIX + "*"):
+        for folder in self.parent.glob(PREFIX + "*"):
             with suppress(OSError):
                 if folder == self.root or folder.stat().st_uid != os.getuid():
                     continue
@@ -189,3 +195,17 @@ def remove(folder: Path) -> None:
             with suppress(OSError):
                 os.chmod(path, 0o700)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def hand_over(folder: Path, uid: int | None) -> None:
+    """Give a folder and what its last owner left in it to another user; on a worker thread.
+
+    Safe against links: nothing runs under the old user any more, and links are not followed.
+    """
+    if uid is None:
+        return
+    for path, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            with suppress(OSError):
+                os.chown(os.path.join(path, name), uid, uid, follow_symlinks=False)
+    os.chown(folder, uid, uid, follow_symlinks=False)

@@ -21,6 +21,7 @@ from lambent.sandbox.box import Exited, LaunchError
 _HERE = Path(__file__).resolve().parent
 PROGRAM = _HERE / "bootstrap" / "nursery.py"
 PYTHON_BOOTSTRAP = _HERE / "bootstrap" / "python.py"
+CELL = _HERE / "bootstrap" / "cell.py"
 _MESSAGE_BYTES_MAX = 65_536
 _UNSENT_MAX = 10_000
 
@@ -38,15 +39,24 @@ class Nursery:
     """One running nursery process. `dead` is called once if it ends by itself."""
 
     def __init__(
-        self, interpreter: Path, kind: str, expose: Sequence[str], killer_id: int | None
+        self,
+        interpreter: Path,
+        kind: str,
+        expose: Sequence[Path],
+        killer_id: int | None,
+        filter_program: bytes,
+        plan: dict[str, Any] | None = None,
     ) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         options = {
             "fd": theirs.fileno(),
             "kind": kind,
             "bootstrap": str(PYTHON_BOOTSTRAP),
-            "expose": list(expose),
+            "expose": list(map(str, expose)),
             "killer": killer_id,
+            "filter": filter_program.hex(),
+            "cell": str(CELL),
+            "plan": plan,
         }
         command = [str(interpreter), "-I", "-S", str(PROGRAM), json.dumps(options)]
         try:
@@ -76,7 +86,7 @@ class Nursery:
             raise LaunchError(self.reason)
         self._children[box] = child
         held = [os.dup(fd) for fd in fds]
-        self._send({"op": "launch", "box": box, "parent": self.pid, **message}, held)
+        self._send({"op": "launch", "box": box, **message}, held)
         return child.launched
 
     def knows(self, box: int) -> bool:

@@ -3,13 +3,13 @@
 import asyncio
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from lambent.base.tasks import Tasks
-from lambent.sandbox.box import Answer, BoxGone, Exited, InitError, Invocation, Spec
+from lambent.sandbox.box import Answer, BoxGone, Exited, InitError, Invocation, Spec, Tmp
 from lambent.sandbox.conversation import Conversation
 from lambent.sandbox.folders import remove
-from lambent.sandbox.memory import MIB, MemoryWatch, peak_bytes
+from lambent.sandbox.memory import MIB, MemoryWatch, peak_bytes, resident_bytes
 from lambent.sandbox.nurseries import Nursery
 from lambent.sandbox.output import Output
 
@@ -23,8 +23,21 @@ class Owner(Protocol):
     tasks: Tasks
     watch: MemoryWatch
 
-    def forget(self, box: "ProcessBox") -> None:
+    def forget(self, box: Any) -> None:
         """The box has been closed."""
+
+
+class KeptFolder:
+    """The folder of an environment that is gone."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder: Path | None = folder
+
+    def discard(self) -> None:
+        """Remove it, on a worker thread. Idempotent."""
+        folder, self.folder = self.folder, None
+        if folder is not None:
+            asyncio.get_running_loop().run_in_executor(None, remove, folder)
 
 
 class ProcessBox:
@@ -38,6 +51,7 @@ class ProcessBox:
         self.id = spec.id
         self.pid = 0
         self.number, self.uid = number, uid
+        self.bounded = False
         self.tmp: Path | None = None
         self.nursery: Nursery | None = None
         self.conversation: Conversation | None = None
@@ -73,19 +87,34 @@ class ProcessBox:
         assert self.conversation is not None
         await self.conversation.idle()
 
+    def freeze(self) -> None:
+        """Nothing: at this level it goes on until the next event."""
+
+    def keep_tmp(self) -> Tmp | None:
+        """Take its folder, which `close` then leaves."""
+        folder, self.tmp = self.tmp, None
+        return KeptFolder(folder) if folder is not None else None
+
     async def exited(self) -> Exited:
         """Wait for the end of the process."""
         return await asyncio.shield(self._exited)
 
     def memory_used_mib(self) -> int:
         """Peak memory so far, MiB rounded up: the runtime's own figure, and what the watch saw."""
-        known = max(
-            self._peak_bytes, (self.conversation.rss_kib if self.conversation else 0) * 1024
-        )
-        if self.conversation is not None and not self.conversation.rss_kib and self.pid:
-            known = max(known, peak_bytes(self.pid))
-        self._peak_bytes = known
-        return -(-known // MIB)
+        self._peak_bytes = max(self._peak_bytes, self._told_bytes())
+        return -(-self._peak_bytes // MIB)
+
+    def _told_bytes(self) -> int:
+        """The peak of the runtime's own process: as it says itself, else as the kernel does."""
+        if self.conversation is None:
+            return 0
+        if not self.conversation.rss_kib and self.pid:
+            return peak_bytes(self.pid)
+        return self.conversation.rss_kib * 1024
+
+    def resident_bytes(self) -> int:
+        """What it uses now, for the memory watch."""
+        return resident_bytes(self.pid)
 
     async def close(self, *, grace_s: float = 0.0) -> Exited:
         """End all its processes and remove what it left. Idempotent."""

@@ -98,8 +98,11 @@ def ric(bench: Bench, handler: str, files: dict[str, str]) -> Path:
     package = pip_installed("awslambdaric")
     if not os.access("/usr/bin/python3.11", os.X_OK) or OWN_PYTHON != "python3.11":
         pytest.skip("needs a system-wide interpreter of the version that runs the tests")
-    start = f"#!/bin/sh\nPYTHONPATH={package} exec /usr/bin/python3.11 -m awslambdaric {handler}\n"
-    return bench.code({**files, "bootstrap": start})
+    start = "#!/bin/sh\n"
+    start += (
+        f"PYTHONPATH=$LAMBDA_TASK_ROOT/client exec /usr/bin/python3.11 -m awslambdaric {handler}\n"
+    )
+    return bench.code_with(package, {**files, "bootstrap": start})
 
 
 @pytest.mark.parametrize("log_format", ["Text", "JSON"])

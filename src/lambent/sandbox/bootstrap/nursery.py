@@ -5,7 +5,9 @@ request that the server sends over a unix SOCK_SEQPACKET socket (one JSON messag
 descriptors beside it). Standard library only, Python 3.8 and later, and one file: it is never
 imported by the server, only named to an interpreter that has no package of ours.
 
-Messages in: `launch {box, ids, limits}` + [output pipe, control channel], and
+At the `namespace` level it lives in a cell, and so does every environment: see cell.py.
+
+Messages in: `launch {box, ids, limits}` + [output pipe, control channel, mounts to keep], and
 `kill {box, signal, final}`.
 Messages out: `{launched, pid}`, `{failed, text}`, `{exited, status, rss_kib}`,
 `{killed}` (after a final kill, when all is gone), `{unusable}`.
@@ -33,11 +35,13 @@ import sys
 from typing import Any, Iterable
 
 HEADER = struct.Struct(">BxHII")  # type, meta length, payload length, sequence: see channel.py
-START, LAUNCH_FAILED = 1, 21
-CHANNEL_FD = 3
+START, LAUNCH_FAILED, FURNISHED = 1, 21, 22
+CHANNEL_FD, MEMORY_FD = 3, 4
 MESSAGE_BYTES_MAX = 65536
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
+PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
+CAPABILITY_VERSION_3 = 0x20080522
 CLONE_NEWNS = 0x00020000
 MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_SLAVE = 1, 32, 4096, 16384, 1 << 19
 
@@ -110,8 +114,17 @@ def receive(sock: socket.socket, size: int) -> bytearray:
 class Nursery:
     """The loop: commands in, children out."""
 
-    def __init__(self, sock: socket.socket, kind: str, runtime: Any, killer_id: int | None) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        kind: str,
+        runtime: Any,
+        killer_id: int | None,
+        walls: Walls,
+    ) -> None:
         self.sock, self.kind, self.runtime, self.killer_id = sock, kind, runtime, killer_id
+        self.walls, self.cells = walls, walls.cells
+        self.inits: dict[int, int] = {}  # box -> pid of its cell's init, until that is waited for
         self.pids: dict[int, int] = {}  # box -> pid, from fork to wait
         self.boxes: dict[int, int] = {}  # pid -> box
         self.uids: dict[
@@ -141,8 +154,19 @@ class Nursery:
                 self.settle()
             if self.sock.fileno() in ready and not self.command():
                 break
-        for box in list(self.uids) + list(self.pids):
+        for box in list(self.uids) + list(self.pids) + list(self.inits):
             self.kill(box, signal.SIGKILL)
+        if self.cells is not None:
+            self.clear_away()
+
+    def clear_away(self) -> None:
+        """The server is gone: wait for what was killed, and remove its cgroups."""
+        boxes = set(self.pids) | set(self.inits) | set(self.dying)
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                os.wait()
+        for box in boxes:
+            self.cells.remove(box)
 
     def command(self) -> bool:
         """Obey one message; False at the end of the conversation."""
@@ -166,6 +190,8 @@ class Nursery:
         """Fork one environment; its descriptors are closed here in any case."""
         box = message["box"]
         try:
+            if self.cells is not None:
+                self.inits[box] = self.cells.open(box)
             pid = os.fork()
         except OSError as error:
             self.say({"failed": box, "text": "fork: " + os.strerror(error.errno or 0)})
@@ -173,14 +199,16 @@ class Nursery:
         if pid == 0:
             code = 1
             try:
-                code = child(message, fds, self.kind, self.runtime)
+                code = child(message, fds, self.kind, self.runtime, self.walls)
             finally:
                 os._exit(code)  # whatever happened, the loop above must not run twice
+        if self.cells is not None:
+            self.cells.leave()
         for fd in fds:
             os.close(fd)
         if pid > 0:
             self.pids[box], self.boxes[pid] = pid, box
-            if message["uid"] is not None:
+            if message["uid"] is not None and self.cells is None:
                 self.uids[box] = message["uid"]
             self.say({"launched": box, "pid": pid})
 
@@ -190,6 +218,10 @@ class Nursery:
         if number != signal.SIGKILL:
             if pid is not None:
                 signal_group(pid, number)
+            return
+        if self.cells is not None:
+            if box in self.inits:
+                os.kill(self.inits[box], number)  # and the kernel kills all others of its cell
             return
         uid = self.uids.get(box)
         if uid is not None:
@@ -239,10 +271,12 @@ class Nursery:
         """
         if not self.dying:
             return
-        uids = {uid_of(pid) for pid in self.orphans()}
+        uids = {uid_of(pid) for pid in self.orphans()} if self.cells is None else set()
         for box, uid in list(self.dying.items()):
-            if box not in self.pids and uid not in uids:
+            if box not in self.pids and box not in self.inits and uid not in uids:
                 del self.dying[box]
+                if self.cells is not None:
+                    self.cells.remove(box)
                 self.say({"killed": box})
 
     def reap(self) -> None:
@@ -258,6 +292,9 @@ class Nursery:
             if box is not None:
                 del self.pids[box]
                 self.say({"exited": box, "status": status, "rss_kib": usage.ru_maxrss})
+            elif self.cells is not None:
+                for box in [box for box, init in self.inits.items() if init == pid]:
+                    del self.inits[box]
 
     def say(self, message: dict[str, Any]) -> None:
         """Report to the server; it may be gone, which the loop notices by itself."""
@@ -299,52 +336,106 @@ def receive_fds(sock: socket.socket) -> tuple[bytes, list[int]]:
 # ---- in the child, from fork to the runtime ----
 
 
-def child(message: dict[str, Any], fds: list[int], kind: str, runtime: Any) -> int:
+class Walls:
+    """What every child is confined by: a seccomp filter, and at the `namespace` level a cell."""
+
+    def __init__(self, filter_program: bytes, cells: Any) -> None:
+        self.cells = cells
+        self.filter = ctypes.create_string_buffer(filter_program, max(1, len(filter_program)))
+        self.program = SocketFilterProgram(
+            len(filter_program) // 8, ctypes.cast(self.filter, ctypes.c_void_p)
+        )
+
+
+class SocketFilterProgram(ctypes.Structure):
+    """struct sock_fprog."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
+
+
+def child(message: dict[str, Any], fds: list[int], kind: str, runtime: Any, walls: Walls) -> int:
     """Become the environment and run it; returns an exit code if the runtime returns."""
     os.setsid()
     for number in (signal.SIGCHLD, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)
-    arrange_fds(fds)
-    confine(message)
-    channel = socket.socket(fileno=CHANNEL_FD)
-    channel.settimeout(None)
-    _, _, size, _ = HEADER.unpack(receive(channel, HEADER.size))
-    start = json.loads(bytes(receive(channel, size)))
+    cells = walls.cells
+    if cells is None:
+        arrange_fds(fds)
+        confine(message, message["limits"], walls)
+        channel, start = receive_start()
+    else:
+        furnish_cell(message, fds, cells)
+        channel, start = receive_start()
     os.umask(0o077)
     try:
+        if cells is not None:
+            os.umask(0o022)
+            cells.occupy(start, MEMORY_FD)
+            os.umask(0o077)
+            confine(message, start["limits"], walls)
         os.chdir(start["cwd"])
         if kind == "exec":
             execute(start)
     except OSError as error:
-        report = json.dumps({"errno": error.errno, "text": os.strerror(error.errno or 0)}).encode()
+        text = error.strerror or str(error)
+        report = json.dumps({"errno": error.errno, "text": text}).encode()
         channel.sendall(HEADER.pack(LAUNCH_FAILED, 0, len(report), 0) + report)
         return 1
     code = int(runtime.run(channel, start))
     os._exit(code)  # from here, so that the channel does not close before the exit code is known
 
 
-def arrange_fds(fds: list[int]) -> None:
-    """0 = /dev/null, 1 and 2 = the output pipe, 3 = the channel, nothing else."""
+def receive_start() -> tuple[socket.socket, dict[str, Any]]:
+    """The channel, and what it says first: all about the function."""
+    channel = socket.socket(fileno=CHANNEL_FD)
+    channel.settimeout(None)
+    _, _, size, _ = HEADER.unpack(receive(channel, HEADER.size))
+    return channel, json.loads(bytes(receive(channel, size)))
+
+
+def furnish_cell(message: dict[str, Any], fds: list[int], cells: Any) -> None:
+    """Move into the cell, tell the server so, and arrange the descriptors. Exits on failure."""
+    channel = socket.socket(fileno=os.dup(fds[1]))
+    try:
+        passed, memory = cells.furnish(message, fds[2] if len(fds) > 2 else None)
+    except OSError as error:
+        text = json.dumps({"text": error.strerror or str(error)}).encode()
+        channel.sendall(HEADER.pack(LAUNCH_FAILED, 0, len(text), 0) + text)
+        os._exit(1)
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("%di" % len(passed), *passed))]
+    channel.sendmsg([HEADER.pack(FURNISHED, 0, 0, 0)], rights)
+    channel.close()
+    arrange_fds(fds[:2], memory)
+
+
+def arrange_fds(fds: list[int], memory: int = -1) -> None:
+    """0 = /dev/null, 1 and 2 = the output pipe, 3 = the channel, nothing else.
+
+    Until the cell is occupied, 4 is the folder of its memory cgroup.
+    """
     null = os.open("/dev/null", os.O_RDONLY)
     output, channel = (dup_above(fd) for fd in fds)
+    held = dup_above(memory) if memory >= 0 else -1
     os.dup2(null, 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.dup2(channel, CHANNEL_FD, inheritable=False)
-    os.closerange(CHANNEL_FD + 1, 1024)
+    if held >= 0:
+        os.dup2(held, MEMORY_FD, inheritable=False)
+    os.closerange(CHANNEL_FD + (1 if held < 0 else 2), 1024)
 
 
 def dup_above(fd: int) -> int:
     """A duplicate that the fixed numbers cannot overwrite."""
-    return os.dup(fd) if fd > CHANNEL_FD else dup_above(os.dup(fd))
+    return os.dup(fd) if fd > MEMORY_FD else dup_above(os.dup(fd))
 
 
-def confine(message: dict[str, Any]) -> None:
+def confine(message: dict[str, Any], limits: dict[str, int], walls: Walls) -> None:
     """Limits first, then the identity, then what a change of identity would have reset."""
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("500")  # when the machine runs out of memory: us first, not the server
-    for name, value in message["limits"].items():
+    for name, value in limits.items():
         number = getattr(resource, name)
         hard = resource.getrlimit(number)[1]
         limit = value if hard == resource.RLIM_INFINITY else min(value, hard)
@@ -354,10 +445,22 @@ def confine(message: dict[str, Any]) -> None:
         os.setresgid(message["uid"], message["uid"], message["uid"])
         os.setresuid(message["uid"], message["uid"], message["uid"])
         prctl(PR_SET_DUMPABLE, 1)  # else /proc/self belongs to root
+    drop_capabilities()
     prctl(PR_SET_NO_NEW_PRIVS, 1)
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != message["parent"]:
         os._exit(1)  # the parent died before the line above
+    if walls.program.length and _libc.prctl(
+        PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(walls.program), 0, 0
+    ):
+        raise OSError(ctypes.get_errno(), "seccomp: " + os.strerror(ctypes.get_errno()))
+
+
+def drop_capabilities() -> None:
+    """Those of a user name space's root; another uid had lost them anyway."""
+    header = struct.pack("=Ii", CAPABILITY_VERSION_3, 0)
+    if _libc.capset(header, bytes(24)) != 0:
+        raise OSError(ctypes.get_errno(), "capset")
 
 
 def execute(start: dict[str, Any]) -> None:
@@ -370,31 +473,35 @@ def execute(start: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Arguments: one JSON object {fd, kind, bootstrap, expose, killer}."""
+    """Arguments: one JSON object {fd, kind, bootstrap, expose, killer, filter, cell, plan}."""
     options = json.loads(sys.argv[1])
     sock = socket.socket(fileno=options["fd"])
-    prctl(PR_SET_CHILD_SUBREAPER, 1)
-    try:
-        expose(options["expose"])
-    except OSError as error:
-        sock.sendall(json.dumps({"unusable": str(error)}).encode())
-        return
-    runtime = None
+    runtime = cells = None
     if options["kind"] == "python":
-        sys.path.append(os.path.dirname(options["bootstrap"]))
-        runtime = load(options["bootstrap"])
-        sys.path.pop()
+        runtime = load(options["bootstrap"], "_lambent_bootstrap")
+    try:
+        if options["plan"] is None:
+            expose(options["expose"])
+        else:
+            cell = load(options["cell"], "_lambent_cell")
+            cells = cell.Cells(options["plan"])
+            cell.enter(options["plan"])
+        prctl(PR_SET_CHILD_SUBREAPER, 1)
+    except OSError as error:
+        sock.sendall(json.dumps({"unusable": error.strerror or str(error)}).encode())
+        return
     os.chdir("/")
     sys.argv[:] = ["bootstrap"]
-    Nursery(sock, options["kind"], runtime, options["killer"]).run()
+    walls = Walls(bytes.fromhex(options["filter"]), cells)
+    Nursery(sock, options["kind"], runtime, options["killer"], walls).run()
 
 
-def load(path: str) -> Any:
-    """Import the bootstrap under a name that user code will not choose."""
-    spec = importlib.util.spec_from_file_location("_lambent_bootstrap", path)
+def load(path: str, name: str) -> Any:
+    """Import a file of ours under a name that user code will not choose."""
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["_lambent_bootstrap"] = module
+    sys.modules[name] = module
     assert spec.loader is not None
     spec.loader.exec_module(module)
     return module

@@ -1,0 +1,245 @@
+"""The `namespace` level: what it takes to launch an environment in a cell of its own.
+
+What it gives: user, mount, pid, ipc, uts and net name spaces; a root that shows a read-only
+runtime and AWS's folders, nothing else of the host; /tmp of the function's size; a network in which there is
+only the platform; cgroups where the server may make them; no capabilities, no_new_privs, seccomp.
+As an ordinary user it works wherever such a user may make name spaces.
+
+There is no outbound network at this level yet: the environment reaches the Runtime API at
+169.254.100.1:9001 and the platform at the address that it has outside, through sockets that listen
+inside its network and are accepted by this server. See docs/adr/0008-namespace-level.md.
+"""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lambent.sandbox.box import Interpreter, LaunchError, Probe, Spec
+from lambent.sandbox.conversation import FramedConversation, HttpConversation
+from lambent.sandbox.folders import PREFIX, Folders
+from lambent.sandbox.forking import (
+    ForkingSandbox,
+    entrypoint,
+    node_command,
+    resource_limits,
+    start_frame,
+)
+from lambent.sandbox.memory import MIB
+from lambent.sandbox.namespace import blanks
+from lambent.sandbox.namespace.blanks import Blank, Blanks
+from lambent.sandbox.namespace.box import KeptTmp, NamespaceBox, listener_for
+from lambent.sandbox.namespace.cgroups import Cgroups
+from lambent.sandbox.namespace.probing import why_not
+from lambent.sandbox.namespace.root import ADDRESS, MASKED, RUNTIME_API_PORT, TMP_MIB, entries
+from lambent.sandbox.nurseries import Nursery
+
+_LOOPBACK = ("127.0.0.1", "localhost", "0.0.0.0", "::1", "")  # noqa: S104 - compared, not bound
+
+
+@dataclass(frozen=True, slots=True)
+class Doorway:
+    """The platform's address, and who answers a socket that listens on it inside a cell."""
+
+    host: str
+    port: int
+    serve: Callable[[socket.socket], Awaitable[asyncio.AbstractServer]]
+
+
+class NamespaceSandbox(ForkingSandbox[NamespaceBox]):
+    """The `namespace` level of this machine."""
+
+    name = "namespace"
+    doorway: Doorway | None = None
+    """Set before the first launch; without it environments reach no platform."""
+
+    def __init__(
+        self,
+        *,
+        home: Path,
+        search_path: str,
+        folder: Path | None = None,
+        strict_runtimes: bool = False,
+    ) -> None:
+        super().__init__(
+            home=home, search_path=search_path, folder=folder, strict_runtimes=strict_runtimes
+        )
+        self._cgroups: Cgroups | None = None
+        self.waiting: dict[Nursery, Blanks] = {}
+
+    def probe(self) -> Probe:
+        """What this level gives on this machine, for `lambent doctor`."""
+        if reason := why_not():
+            return Probe("namespace", False, (reason,))
+        reasons = list(self.cgroups.missing)
+        reasons.append("functions reach the platform, and no other network yet")
+        return Probe("namespace", True, tuple(reasons))
+
+    @property
+    def cgroups(self) -> Cgroups:
+        """Made at first use, below the server's own."""
+        if self._cgroups is None:
+            self._cgroups = Cgroups(self.folders.root.name)
+        return self._cgroups
+
+    async def _launch(self, spec: Spec, interpreter: Interpreter | None) -> NamespaceBox:
+        code = self._inside(spec.task_root)
+        layers = self._inside(spec.layers_root) if spec.layers_root else None
+        argv = self._command(spec, interpreter)
+        nursery = self.nursery(interpreter)
+        waiting = self._blanks_of(nursery)
+        kept = spec.tmp if isinstance(spec.tmp, KeptTmp) and spec.tmp.mounts >= 0 else None
+        blank = None if kept else waiting.take()
+        if blank is None:
+            blank = await self._make(nursery, kept)
+        box = NamespaceBox(self, blank, spec, self.cgroups)
+        self._boxes.add(box)
+        try:
+            await self._occupy(box, blank, spec, interpreter, argv, None if kept else code, layers)
+        except BaseException:
+            await box.close()
+            raise
+        if kept:
+            kept.discard()
+        waiting.fill()
+        return box
+
+    def _inside(self, folder: Path) -> str:
+        """Where a code folder is below the folder of all code. Errors: LaunchError."""
+        if not folder.is_dir():
+            raise LaunchError(f"{folder} is not a folder")
+        try:
+            return str(folder.relative_to(self.folders.code))
+        except ValueError:
+            raise LaunchError(
+                f"environments do not see {folder}: unpack code below {self.folders.code}"
+            ) from None
+
+    def _command(self, spec: Spec, interpreter: Interpreter | None) -> list[str]:
+        if interpreter is None:
+            return [entrypoint(spec)[1]]
+        if interpreter.language == "python":
+            return []
+        return node_command(interpreter, spec.memory_mib, "/var/runtime/node.mjs")
+
+    async def _occupy(
+        self,
+        box: NamespaceBox,
+        blank: Blank,
+        spec: Spec,
+        interpreter: Interpreter | None,
+        argv: list[str],
+        code: str | None,
+        layers: str | None,
+    ) -> None:
+        """Turn a blank into the environment that `spec` describes: one message."""
+        environment = dict(spec.environment)
+        environment.setdefault("LAMBDA_TASK_ROOT", "/var/task")
+        environment.setdefault("_HANDLER", spec.handler)
+        bounded = self.cgroups.memory_file is not None
+        box.bounded = bounded
+        limits = resource_limits(
+            spec, alone=blank.uid is not None,
+            data_bytes=None if bounded else 2 * spec.memory_mib * MIB + (1 << 30),
+        )  # fmt: skip
+        more = {
+            "cwd": "/var/task",
+            "layers": "/opt" if spec.layers_root else None,
+            "code": code,
+            "opt": layers,
+            "tmp_mib": spec.tmp_mib,
+            "memory_bytes": (spec.memory_mib + spec.tmp_mib) * MIB,
+            "limits": limits,
+        }
+        blank.child.on_exit = box.has_exited
+        box.listen_to(blank.output, records=interpreter is not None)
+        if interpreter is None:
+            http = box.conversation = HttpConversation(box.take_output)
+            await http.listen(listener_for(box, RUNTIME_API_PORT))
+            environment["AWS_LAMBDA_RUNTIME_API"] = f"{ADDRESS}:{RUNTIME_API_PORT}"
+            http.attach(blank.channel, start_frame(spec, environment, argv, **more))
+        else:
+            environment.pop("AWS_LAMBDA_RUNTIME_API", None)
+            start = start_frame(spec, environment, argv, **more)
+            box.conversation = FramedConversation(
+                blank.channel, start, box.take_output, box.hung_up
+            )
+
+    # ---- blanks ----
+
+    def _blanks_of(self, nursery: Nursery) -> Blanks:
+        found = self.waiting.get(nursery)
+        if found is None:
+            for old in [old for old in self.waiting if not old.alive]:
+                self.waiting.pop(old).close()
+
+            async def make_one() -> Blank:
+                return await self._make(nursery, None)
+
+            found = self.waiting[nursery] = Blanks(make_one, self._discard, self.tasks)
+        return found
+
+    async def _make(self, nursery: Nursery, kept: KeptTmp | None) -> Blank:
+        """One more blank, with the platform behind its sockets. Errors: LaunchError."""
+        uid = self.identities.take() if self.identities else None
+        number = self.next_number()
+        listen = [(ADDRESS, RUNTIME_API_PORT)]
+        if self.doorway is not None:
+            listen.append((_bindable(self.doorway.host), self.doorway.port))
+        try:
+            blank = await blanks.make(nursery, number, uid, listen, kept.mounts if kept else -1)
+        except BaseException:
+            self.release(uid)
+            raise
+        if self.doorway is not None:
+            blank.servers.append(await self.doorway.serve(blank.listeners.pop()))
+        return blank
+
+    async def _discard(self, blank: Blank) -> None:
+        await blanks.discard(blank)
+        self.release(blank.uid)
+
+    def _start_nursery(self, kind: str, python: Path, shown: list[Path]) -> Nursery:
+        if reason := why_not():
+            raise LaunchError(f"the namespace level does not work here: {reason}")
+        hosts = [_bindable(self.doorway.host)] if self.doorway else []
+        cgroups = self.cgroups
+        plan = {
+            "root": str(self.folders.make_mountpoint()),
+            "rootless": self.identities is None,
+            "entries": entries(
+                code=self.folders.code, runtime=self.folders.runtime, prefixes=shown
+            ),
+            "masked": MASKED,
+            "hostname": ADDRESS,
+            "tmp_mib": TMP_MIB,
+            "share_network": False,
+            "addresses": [ADDRESS, *(host for host in hosts if host != "127.0.0.1")],
+            "cgroups": {name: str(path) for name, path in cgroups.parents.items()},
+            "settings": cgroups.settings(),
+        }
+        if cgroups.memory_file is not None:
+            plan["memory_file"] = cgroups.memory_file
+        return Nursery(python, kind, [], None, self.filter, plan)
+
+    def _sweep(self, folders: Folders) -> None:
+        super()._sweep(folders)
+        alive = {folder.name for folder in folders.parent.glob(PREFIX + "*")}
+        self.cgroups.sweep(alive, PREFIX)
+
+    async def close(self) -> None:
+        """Close every box, blank and nursery, and remove folder and groups. Idempotent."""
+        self._closed = True
+        for waiting in self.waiting.values():
+            waiting.close()
+        self.waiting.clear()
+        await super().close()
+        if self._cgroups is not None:
+            groups, self._cgroups = self._cgroups, None
+            await asyncio.to_thread(groups.close)
+
+
+def _bindable(host: str) -> str:
+    """Where to listen inside for who is told to connect to `host`."""
+    return "127.0.0.1" if host in _LOOPBACK else host
