@@ -15,6 +15,7 @@ import hashlib
 import logging
 import os
 import secrets
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -26,6 +27,8 @@ from lambent.store.protocol import SMALL_BLOB_BYTES, Blob, Corrupt
 from lambent.store.transaction import Transaction
 
 PIECE_BYTES = 1024 * 1024
+RECENT_BYTES_MAX = 16 * 1024 * 1024
+"""Small blobs held in memory after they were read."""
 
 _log = logging.getLogger("lambent.store")
 
@@ -39,6 +42,8 @@ class StoredBlobs:
         self._folder, self._pool, self._file = folder, pool, file
         self._pins: dict[bytes, int] = {}
         self._unsettled: set[bytes] = set()  # perhaps without reference once they are not pinned
+        self._recent: OrderedDict[bytes, bytes] = OrderedDict()  # verified small blobs, bounded
+        self._recent_bytes = 0
         self._query: Query = _unbound
         self._sweep: Callable[[SweepBlob], None] = _unbound
 
@@ -63,10 +68,14 @@ class StoredBlobs:
 
     async def read(self, sha256: str) -> bytes:
         """A whole blob, its hash verified; KeyError, Corrupt."""
+        raw = bytes.fromhex(sha256)
+        if (recent := self._recent.get(raw)) is not None:
+            self._recent.move_to_end(raw)
+            return recent
         size_bytes, data = self._find(sha256)
         if data is None:
             return b"".join([piece async for piece in self.chunks(sha256)])
-        return self._verified(sha256, size_bytes, data)
+        return self._remember(raw, self._verified(sha256, size_bytes, data))
 
     async def chunks(
         self, sha256: str, start: int = 0, length: int | None = None
@@ -131,6 +140,13 @@ class StoredBlobs:
             self._unsettled.discard(raw)
             self._sweep(SweepBlob(raw))
 
+    def _remember(self, raw: bytes, data: bytes) -> bytes:
+        self._recent[raw] = data
+        self._recent_bytes += len(data)
+        while self._recent_bytes > RECENT_BYTES_MAX:
+            self._recent_bytes -= len(self._recent.popitem(last=False)[1])
+        return data
+
     def pinned(self, raw: bytes) -> bool:
         """Whether a blob has to stay for now."""
         return raw in self._pins
@@ -139,6 +155,8 @@ class StoredBlobs:
         """A batch is durable: remove the files that it freed."""
         if tx.kept:
             self._unsettled |= tx.kept
+        for raw in tx.forgotten:
+            self._recent_bytes -= len(self._recent.pop(raw, b""))
         for raw in tx.freed:
             if raw in self._pins:
                 self._unsettled.add(raw)

@@ -32,7 +32,7 @@ class Transaction:
     """The writer's view of its database within a batch; lives as long as the writer does.
 
     `pinned` and `blob_file` are asked about blobs. `freed` collects the files whose last reference
-    went in this batch: they may be removed once it is durable.
+    went in this batch: they may be removed once it is durable; `forgotten` the small blobs.
     """
 
     def __init__(
@@ -47,13 +47,14 @@ class Transaction:
         self._deltas: dict[bytes, int] = {}
         self._carried: dict[bytes, Blob] = {}
         self.freed: set[bytes] = set()
+        self.forgotten: set[bytes] = set()
         self.kept: set[bytes] = set()
 
     def begin(self) -> None:
         """Start a batch."""
         if len(self._logs) > LOGS_KNOWN_MAX:
             self._logs.clear()
-        self.freed, self.kept = set(), set()
+        self.freed, self.forgotten, self.kept = set(), set(), set()
         self._run("BEGIN IMMEDIATE")
 
     def forget(self) -> None:
@@ -61,7 +62,7 @@ class Transaction:
         self._logs.clear()
         self._deltas.clear()
         self._carried.clear()
-        self.freed, self.kept = set(), set()
+        self.freed, self.forgotten, self.kept = set(), set(), set()
 
     def write(self, sql: str, values: tuple[Any, ...]) -> None:
         """Run a statement that gives no rows."""
@@ -140,23 +141,21 @@ class Transaction:
             if by > 0:
                 self._add_references(sha256, by)
             elif by < 0:
-                self.write("UPDATE blobs SET refs = refs + ? WHERE sha256 = ?", (by, sha256))
-                self.sweep(sha256)
+                self._drop_if_free(sha256, self.rows(_DROP_REFERENCES, (by, sha256)))
         self._deltas.clear()
         self._carried.clear()
 
     def _add_references(self, sha256: bytes, by: int) -> None:
-        found = self.rows(
-            "UPDATE blobs SET refs = refs + ? WHERE sha256 = ? RETURNING refs", (by, sha256)
-        )
-        if not found:
-            blob = self._carried[sha256]
-            row = (sha256, blob.size_bytes, by, blob.data)
-            self.write("INSERT INTO blobs(sha256, size, refs, data) VALUES(?, ?, ?, ?)", row)
+        blob = self._carried[sha256]
+        self.write(_ADD_REFERENCES, (sha256, blob.size_bytes, by, blob.data))
 
     def sweep(self, sha256: bytes) -> None:
         """Remove a blob's row if nothing refers to it, unless it is pinned: then remember it."""
-        found = self.rows("SELECT refs, data IS NULL FROM blobs WHERE sha256 = ?", (sha256,))
+        self._drop_if_free(
+            sha256, self.rows("SELECT refs, data IS NULL FROM blobs WHERE sha256 = ?", (sha256,))
+        )
+
+    def _drop_if_free(self, sha256: bytes, found: list[tuple[Any, ...]]) -> None:
         if found and found[0][0] > 0:
             return
         if self._pinned(sha256):
@@ -166,6 +165,12 @@ class Transaction:
             self.write("DELETE FROM blobs WHERE sha256 = ?", (sha256,))
         if not found or found[0][1]:
             self.freed.add(sha256)
+        else:
+            self.forgotten.add(sha256)
 
 
+_ADD_REFERENCES = """INSERT INTO blobs(sha256, size, refs, data) VALUES(?, ?, ?, ?)
+    ON CONFLICT(sha256) DO UPDATE SET refs = refs + excluded.refs"""
+_DROP_REFERENCES = """UPDATE blobs SET refs = refs + ? WHERE sha256 = ?
+    RETURNING refs, data IS NULL"""
 _LAST = "SELECT max(id) FROM entries WHERE id > ? AND id < ?"
