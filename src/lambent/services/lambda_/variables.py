@@ -15,8 +15,6 @@ _PATHS = {
         "/opt/lib"
     ),
     "LAMBDA_TASK_ROOT": "/var/task",
-    "PWD": "/var/task",
-    "SHLVL": "0",
     "LAMBDA_RUNTIME_DIR": "/var/runtime",
     "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
     "AWS_XRAY_DAEMON_ADDRESS": "169.254.100.1:2000",
@@ -54,10 +52,12 @@ def variables(ctx: Ctx, record: Wire, credentials: Issued, log_stream: str) -> d
 
 
 def _language(runtime: str) -> dict[str, str]:
+    """What AWS's own runtimes have besides; their shell leaves traces (recorded)."""
+    shell = {"PWD": "/var/task", "SHLVL": "0"}
     if runtime.startswith("python"):
-        return {"PYTHONPATH": "/var/runtime"}
+        return shell | {"PYTHONPATH": "/var/runtime"}
     if runtime.startswith("nodejs"):
         major = runtime.removeprefix("nodejs").removesuffix(".x")
         modules = f"/opt/nodejs/node{major}/node_modules:/opt/nodejs/node_modules"
-        return {"NODE_PATH": f"{modules}:/var/runtime/node_modules:/var/runtime:/var/task"}
+        return shell | {"NODE_PATH": f"{modules}:/var/runtime/node_modules:/var/runtime:/var/task"}
     return {}
