@@ -1,5 +1,6 @@
 """Lambda's answers compared with AWS's, member for member. What cannot apply yet is named below."""
 
+import base64
 import json
 import re
 import shutil
@@ -539,3 +540,103 @@ def _create_common(
     answer = create(client, name, Code={"ZipFile": package(files)}, Runtime=runtime, **options)
     recorded.match("create_function_result", answer)
     active(client, name)
+
+
+def test_lambda_handler_exit(client: Any) -> None:
+    recorded = recording(BASE, "TestLambdaErrors::test_lambda_handler_exit")
+    create(client, "exiting", "import sys\ndef handler(event, context):\n    sys.exit(0)\n")
+    active(client, "exiting")
+    answer = invoked(client, FunctionName="exiting", Payload=b"{}")
+    recorded.match("invocation_error", answer)
+    for name in recorded.content.keys() - {"invocation_error"}:
+        recorded.skip(name, "how the function was made")
+    recorded.done()
+
+
+@pytest.mark.parametrize("runtime", ["python3.9", "python3.10"])
+def test_invocation_type_request_response(client: Any, runtime: str) -> None:
+    scenario = f"TestLambdaFeatures::test_invocation_type_request_response[{runtime}]"
+    recorded = recording(BASE, scenario)
+    name = "request-response-" + runtime.replace(".", "")
+    create(client, name, Runtime=runtime)
+    active(client, name)
+    kind = {"InvocationType": "RequestResponse"}
+    recorded.match("invoke-result", invoked(client, FunctionName=name, Payload=b"{}", **kind))
+    for made in recorded.content.keys() - {"invoke-result"}:
+        recorded.skip(made, "how the function was made")
+    recorded.done()
+
+
+def test_invocation_with_logs(client: Any) -> None:
+    recorded = recording(BASE, "TestLambdaFeatures::test_invocation_with_logs[python3.10]")
+    source = "def handler(event, context):\n    print(event)\n    return event\n"
+    create(client, "with-logs", source, Runtime="python3.10")
+    active(client, "with-logs")
+    answer = invoked(client, FunctionName="with-logs", Payload=b"{}", LogType="Tail")
+    text = base64.b64decode(answer["LogResult"]).decode()
+    recorded.match("invoke", answer)
+    recorded.match("logs", {"logs": _as_lines(text)})
+    for made in recorded.content.keys() - {"invoke", "logs"}:
+        recorded.skip(made, "how the function was made")
+    recorded.done()
+
+
+def test_invocation_with_qualifier(client: Any) -> None:
+    recorded = recording(BASE, "TestLambdaFeatures::test_invocation_with_qualifier")
+    create(client, "qualified", WITH_QUALIFIER, Runtime="python3.12", Timeout=10)
+    active(client, "qualified")
+    client.publish_version(FunctionName="qualified")
+    event = {"foo": "bar with 'quotes\""}
+    answer = invoked(
+        client, FunctionName="qualified", Payload=json.dumps(event), Qualifier="1", LogType="Tail"
+    )
+    text = base64.b64decode(answer["LogResult"]).decode()
+    recorded.match("invocation-response", answer)
+    lines = [re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "date", line) for line in text.splitlines()]
+    recorded.match("log_result", {"log_result": lines[:-1]})
+    for made in recorded.content.keys() - {"invocation-response", "log_result"}:
+        recorded.skip(made, "how the function was made")
+    recorded.done()
+
+
+WITH_QUALIFIER = """
+import logging
+logging.getLogger().setLevel(logging.INFO)
+
+def handler(event, context):
+    print("Lambda log message - print function")
+    logging.getLogger().info("Lambda log message - logging module")
+    names = ("aws_request_id", "function_name", "function_version", "invoked_function_arn",
+             "log_group_name", "log_stream_name", "memory_limit_in_mb", "client_context")
+    return {"context": {name: getattr(context, name) for name in names}, "event": event}
+"""
+
+
+def test_request_id_invoke(server: ThreadServer, client: Any) -> None:
+    recorded = recording(BASE, "TestRequestIdHandling::test_request_id_invoke")
+    source = (
+        "import logging\nlogging.getLogger().setLevel(logging.INFO)\n"
+        "def handler(event, context):\n"
+        "    logging.getLogger().info('RequestId log message')\n"
+        "    return context.aws_request_id\n"
+    )
+    create(client, "request-id", source)
+    active(client, "request-id")
+    answer = client.invoke(FunctionName="request-id")
+    answer["Payload"] = answer["Payload"].read()
+    recorded.match("invoke_result", answer)
+    logs = server.client("logs", account=ACCOUNT)
+    events = logs.filter_log_events(logGroupName="/aws/lambda/request-id")["events"]
+    lines = _as_lines("".join(event["message"] for event in events[1:]))
+    recorded.match("log_entries", {"logs": [line.rstrip("\t\n") for line in lines]})
+    recorded.done()
+
+
+def _as_lines(text: str) -> list[str]:
+    """Log lines as recordings have them: dates told as such, figures as placeholders."""
+    text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "date", text)
+    text = re.sub(
+        r"(Init Duration|Billed Duration|Duration): [\d.]+ ms", r"\1: <duration> ms", text
+    )
+    text = re.sub(r"Max Memory Used: \d+ MB", "Max Memory Used: <memory> MB", text)
+    return text.splitlines(keepends=True)
