@@ -11,6 +11,7 @@ from lambent.net.message import Request, Response
 from lambent.services.lambda_ import account, functions, invoke, publishing
 from lambent.services.lambda_.downloads import CONTROL, download
 from lambent.services.lambda_.engine import LambdaEngine, engine
+from lambent.services.lambda_.metering import cost
 from lambent.services.lambda_.resources import TAGS
 
 
@@ -23,6 +24,11 @@ async def _environments(ctx: Ctx, request: Request) -> Response:  # noqa: ARG001
     return json_response({"environments": engine(ctx).describe()})
 
 
+async def _cost(ctx: Ctx, request: Request) -> Response:
+    """`GET /_lambent/cost`."""
+    return await cost(ctx, engine(ctx).meter, request)
+
+
 SERVICE = Service(
     name="lambda",
     parts=(TAGS, functions.VERBS, publishing.VERBS, account.VERBS, invoke.VERBS),
@@ -30,7 +36,7 @@ SERVICE = Service(
     path_prefixes=("/2015-03-31/", "/2014-11-13/", "/2016-08-19/", "/2017-", "/2018-", "/2019-"),
     start=_start,
     timers={functions.SETTLE: functions.settle},
-    controls={"environments": _environments, CONTROL: download},
+    controls={"environments": _environments, "cost": _cost, CONTROL: download},
     open_controls=frozenset({CONTROL}),
     targets={
         "function": Target(

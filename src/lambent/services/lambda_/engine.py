@@ -11,6 +11,7 @@ from lambent.sandbox.code import BadPackageError, unpack
 from lambent.services.lambda_ import limits
 from lambent.services.lambda_.concurrency import Concurrency
 from lambent.services.lambda_.environment import Environment
+from lambent.services.lambda_.metering import Meter
 from lambent.services.lambda_.pool import Key, Pool
 
 CREDENTIALS_S = 43_200.0
@@ -29,12 +30,14 @@ class LambdaEngine:
         self.sandbox: Sandbox = sandbox
         self.concurrency = Concurrency()
         self.pool = Pool(platform.clock, self._closed)
+        self.meter = Meter(platform)
         self.download_key = platform.ids.text(32).encode()
         self._noted: dict[str, None] = {}
 
     async def stop(self) -> None:
-        """Close every environment."""
+        """Close every environment; store what is metered."""
         await self.pool.close()
+        await self.meter.stop()
 
     async def reset(self, account: str | None, region: str | None) -> None:
         """Close the environments of an account or region (None: of any)."""

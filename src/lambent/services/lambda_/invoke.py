@@ -90,6 +90,7 @@ async def _run(ctx: Ctx, record: Wire, invocation: Invocation, *, tail: bool) ->
             await running.pool.release(lease, broken=broken)
     finally:
         running.concurrency.release(ctx)
+    running.meter.add(ctx, record, outcome.report)
     return outcome
 
 
