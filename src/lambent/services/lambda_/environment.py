@@ -37,6 +37,7 @@ class Outcome(Struct, frozen=True):
     error: str
     log_tail: str
     executed_version: str
+    report: Report
 
 
 class Failure(Struct, frozen=True):
@@ -207,7 +208,8 @@ class Environment:
             report.error_type = failure.error_type
         await self.close()
         payload = failure.payload(report.request_id)
-        return Outcome(payload, "Unhandled", self._log.end(report, note), self.record["Version"])
+        tail = self._log.end(report, note)
+        return Outcome(payload, "Unhandled", tail, self.record["Version"], report)
 
     def _answered(self, answer: Answer, report: Report) -> Outcome:
         payload, error = answer.payload, "Unhandled" if answer.error_type else ""
@@ -217,7 +219,7 @@ class Environment:
                 f"({limits.RESPONSE_BYTES_MAX} bytes)."
             )
             payload, error = _error("Function.ResponseSizeTooLarge", message), "Unhandled"
-        return Outcome(payload, error, self._log.end(report), self.record["Version"])
+        return Outcome(payload, error, self._log.end(report), self.record["Version"], report)
 
 
 def _error(kind: str, message: str) -> bytes:
