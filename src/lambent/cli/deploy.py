@@ -80,7 +80,7 @@ class Deployment:
 
     def __init__(self, server: Client, name: str) -> None:
         self._server = server
-        self._name = name
+        self.name = name
         self._path = f"{FUNCTIONS}/{quote(name, safe='')}"
 
     def current(self) -> dict[str, Any] | None:
@@ -96,9 +96,9 @@ class Deployment:
         """Create it and wait until it is active."""
         role = wanted.pop("Role", None) or self._role()
         code = {"ZipFile": base64.b64encode(package.zipped).decode()}
-        body = {"FunctionName": self._name, "Role": role, "Code": code} | wanted
+        body = {"FunctionName": self.name, "Role": role, "Code": code} | wanted
         with progress(f"uploading {len(package.zipped):,} bytes"):
-            self._send("POST", FUNCTIONS, body)
+            self.send("POST", FUNCTIONS, body)
         return self.settled()
 
     def update(self, now: dict[str, Any], package: Package, wanted: dict[str, Any]) -> bool:
@@ -109,33 +109,34 @@ class Deployment:
             code = {"ZipFile": base64.b64encode(package.zipped).decode()}
             self.settled()
             with progress(f"uploading {len(package.zipped):,} bytes"):
-                self._send("PUT", f"{self._path}/code", code)
+                self.send("PUT", f"{self._path}/code", code)
         different = {key: value for key, value in wanted.items() if now.get(key) != value}
         if different:
             self.settled()
-            self._send("PUT", f"{self._path}/configuration", different)
+            self.send("PUT", f"{self._path}/configuration", different)
         return stale or bool(different)
 
     def settled(self) -> dict[str, Any]:
         """Wait until no change is under way. Errors: CommandError with AWS's reason."""
         began_s, pause_s = monotonic(), PAUSE_S_MIN
-        with progress(f"waiting for {self._name}"):
+        with progress(f"waiting for {self.name}"):
             while True:
                 now = self.current()
                 if now is None:
-                    raise CommandError(f"{self._name} was deleted meanwhile")
+                    raise CommandError(f"{self.name} was deleted meanwhile")
                 if now.get("State") == "Failed" or now.get("LastUpdateStatus") == "Failed":
                     reason = now.get("LastUpdateStatusReason") or now.get("StateReason")
-                    raise CommandError(f"{self._name} failed: {reason}")
+                    raise CommandError(f"{self.name} failed: {reason}")
                 busy = now.get("State") == "Pending" or now.get("LastUpdateStatus") == "InProgress"
                 if not busy:
                     return now
                 if monotonic() - began_s > WAIT_S_MAX:
-                    raise CommandError(f"{self._name} is still not ready after {WAIT_S_MAX:.0f} s")
+                    raise CommandError(f"{self.name} is still not ready after {WAIT_S_MAX:.0f} s")
                 client.pause(pause_s)
                 pause_s = min(2 * pause_s, PAUSE_S_MAX)
 
-    def _send(self, method: str, path: str, body: dict[str, Any]) -> None:
+    def send(self, method: str, path: str, body: dict[str, Any]) -> None:
+        """One request to the Lambda API with a JSON body. Errors: AwsError."""
         headers = {"Content-Type": "application/json"}
         self._server.call("lambda", method, path, headers=headers, body=json.dumps(body).encode())
 

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Invoke and print. Returns 1 if the function failed."""
-    event = _event(arguments.event)
+    event = event_from(arguments.event)
     query = {"Qualifier": arguments.qualifier} if arguments.qualifier else {}
     with progress(f"waiting for {arguments.name}"):
         answer = Client.chosen(arguments).call(
@@ -45,7 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _event(source: str | None) -> bytes:
+def event_from(source: str | None) -> bytes:
+    """The event that FILE, `-` or nothing names. Errors: CommandError."""
     if source is None:
         return b"{}"
     if source == "-":

@@ -38,10 +38,12 @@ VERBS = {
     "deploy": Verb("create or update a function from a folder or a file", "lambent.cli.deploy"),
     "invoke": Verb("invoke a function and print its result", "lambent.cli.invoke"),
     "logs": Verb("print what a function logged", "lambent.cli.logs"),
+    "cost": Verb("tell what invocations would cost on AWS", "lambent.cli.cost"),
+    "tune": Verb("plot a function's time and cost by memory size", "lambent.cli.tune"),
     "clock": Verb("show or move the platform's clock", "lambent.cli.clock"),
     "reset": Verb("drop all state of a server", "lambent.cli.reset"),
 }
-NOT_YET = ("dev", "traces", "cost")
+NOT_YET = ("dev", "traces")
 """Verbs that are promised and not built; they say so instead of being unknown."""
 
 
