@@ -12,9 +12,10 @@ import uvloop
 
 from lambent.sandbox.microvm import MicrovmSandbox
 from lambent.sandbox.microvm.disks import DiskError
-from lambent.sandbox.microvm.image import ImageError, load, prepare
+from lambent.sandbox.microvm.image import ImageError, load
 from lambent.sandbox.microvm.machine import missing_programs
 from lambent.sandbox.microvm.packages import PackageError
+from lambent.sandbox.microvm.prepare import prepare
 from tests.sandbox.support import CACHE, Bench
 
 IMAGE = CACHE / "microvm"

@@ -20,7 +20,7 @@ def test_a_prepared_image_says_what_is_inside() -> None:
 
 
 def test_what_is_no_image(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match=r"python -m lambent\.sandbox\.microvm\.image --into"):
+    with pytest.raises(ImageError, match=r"python -m lambent\.sandbox\.microvm\.prepare --into"):
         load(tmp_path)
     (tmp_path / "image.json").write_text("{")
     with pytest.raises(ImageError):
@@ -39,7 +39,7 @@ def test_a_changed_file_is_found(tmp_path: Path) -> None:
     for name in FILES:
         if not (tmp_path / name).exists():
             (tmp_path / name).symlink_to(whole / name)
-    assert load(tmp_path).key == load(whole).key
+    assert load(tmp_path).kernel == load(whole).kernel
     data = bytearray((tmp_path / "initramfs").read_bytes())
     data[1000] ^= 1
     (tmp_path / "initramfs").write_bytes(data)

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,8 +14,9 @@ from lambent.sandbox.box import InvalidEntrypointError, LaunchError
 from lambent.sandbox.microvm import MicrovmSandbox
 from lambent.sandbox.runtimes import UnknownRuntimeError
 from tests.sandbox.microvm.support import MicrovmBench, a_bench
-from tests.sandbox.support import event, value
+from tests.sandbox.support import event, value, wait_gone
 
+ROOT_FOLDER = Path(__file__).parents[3]
 EVAL = "import os, sys\ndef handler(e, c):\n    return eval(e)\n"
 
 
@@ -180,11 +183,33 @@ def test_nothing_is_left_behind(bench: MicrovmBench) -> None:
     assert len(os.listdir("/proc/self/fd")) <= len(before)
 
 
-def test_a_machine_dies_with_its_server(bench: MicrovmBench) -> None:
-    from lambent.sandbox.microvm.machine import confined
+SERVER = """
+import sys, uvloop
+from pathlib import Path
+from tests.sandbox.microvm.support import a_bench
 
-    assert "--pdeathsig" in confined(["true"], None)
-    assert "--reuid" in confined(["true"], 1234)
+async def work(bench):
+    box = await bench.python("def handler(e, c): return 1")
+    print(box.pid, flush=True)
+    sys.stdin.read()
+
+with a_bench(Path(sys.argv[1])) as bench:
+    bench.run(work)
+"""
+
+
+def test_a_machine_dies_with_its_server(bench: MicrovmBench) -> None:
+    image = str(bench.sandbox.image().folder)
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER, image],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=ROOT_FOLDER,
+    ) as server:
+        assert server.stdout is not None
+        pid = int(server.stdout.readline())
+        server.kill()
+    wait_gone(pid)
 
 
 def test_runtimes_and_what_cannot_be_run(bench: MicrovmBench, tmp_path: Path) -> None:

@@ -26,14 +26,12 @@ from lambent.sandbox.microvm.box import MicrovmBox
 from lambent.sandbox.microvm.disks import CODE_DISK_BYTES, DiskError, format_folder, scratch_disk
 from lambent.sandbox.microvm.image import Image, ImageError, load
 from lambent.sandbox.microvm.machine import Machine, missing_programs
+from lambent.sandbox.microvm.probing import IMAGE_FOLDER, kvm_fault, lacking
 from lambent.sandbox.microvm.snapshots import Snapshots
 from lambent.sandbox.runtimes import UnknownRuntimeError
 
-IMAGE_FOLDER = ".cache/lambent/microvm"
-"""Where the image is looked for below the home folder, unless another place is named."""
 _LOOPBACK = ("127.0.0.1", "localhost", "0.0.0.0", "::1", "::", "")  # noqa: S104 - compared only
 _NEW_SPACE_PERCENT, _OLD_SPACE_PERCENT = 5, 90  # of memory, as AWS starts Node.js
-_KVM = Path("/dev/kvm")
 
 
 class MicrovmSandbox:
@@ -113,37 +111,17 @@ class MicrovmSandbox:
         return Resolution(runtime, found, note)
 
     async def probe(self) -> Probe:
-        """Whether this level works here, and on what; boots a guest. For `lambent doctor`.
+        """Whether this level works here with KVM; boots a guest. For `lambent doctor`.
 
-        `works` is true only for KVM: under emulation it runs, but `auto` must not choose it, and
-        the reasons say so.
+        Under emulation it runs, too, but `auto` must not choose it: then `works` is false and the
+        reasons say so.
         """
-        reasons = missing_programs(self._search_path)
-        try:
-            self.image()
-        except ImageError as error:
-            reasons.append(str(error))
-        if reasons:
+        if reasons := lacking(self._image_folder, self._search_path):
             return Probe(self.name, False, reasons)
-        reason = await self.kvm_fault()
+        reason = await kvm_fault(self.image())
         if not reason:
             return Probe(self.name, True)
         return Probe(self.name, False, (reason, "QEMU's software emulation: slow, for tests only"))
-
-    async def kvm_fault(self) -> str:
-        """Why KVM cannot be used; empty if a guest answered in time. Errors: ImageError."""
-        if not os.access(_KVM, os.R_OK | os.W_OK):
-            return f"{_KVM} is not there or not open to this user"
-        trial = Snapshots(self.image(), "kvm")
-        try:
-            await trial.get(1, None)  # this server's own guest, under its own user
-        except LaunchError as error:
-            return str(error)
-        finally:
-            await trial.close()
-        if self.identities and _KVM.stat().st_mode & 0o060 != 0o060:
-            return f"{_KVM} is not open to its group, so to no user that machines could run as"
-        return ""
 
     # ---- launching ----
 
@@ -163,7 +141,7 @@ class MicrovmSandbox:
         try:
             accelerator = self._accelerator
             if accelerator == "auto":
-                accelerator = "tcg" if await self.kvm_fault() else "kvm"
+                accelerator = "tcg" if await kvm_fault(self.image()) else "kvm"
             return Snapshots(self.image(), accelerator)
         except (ImageError, OSError) as error:
             raise LaunchError(str(error)) from error
