@@ -1,12 +1,14 @@
 """The sandbox protocol: what Lambda's environments ask of every isolation level.
 
-A `Sandbox` is one level of isolation (`process`, later `namespace` and `microvm`). It launches a
+A `Sandbox` is one level of isolation (`process`, `namespace`, later `microvm`). It launches a
 `Box`: one execution environment's processes around one runtime, which then takes invocations one
 at a time. How the runtime is spoken to (our framed pipe, or AWS's HTTP Runtime API) is the box's
 own affair.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -44,6 +46,8 @@ class Spec:
     on_output: Callable[[bytes], None]
     """Gets what the code wrote to stdout and stderr, in whole lines without the newline where
     possible, each at most `LINE_BYTES_MAX` long."""
+    account: str = ""
+    """The account id, for extensions that ask for it."""
     tmp: Tmp | None = None
     """A /tmp to go on with, from `Box.keep_tmp`; used up by the launch."""
 
@@ -91,9 +95,15 @@ class Exited:
     code: int | None
     signal: int | None = None
     out_of_memory: bool = False
+    error_type: str = ""
+    """Set when it is not the runtime that ended, but an extension that failed: `Extension.Crash`;
+    then `text` says how."""
+    text: str = ""
 
     def __str__(self) -> str:
         """AWS's words: `exit status 1`, `signal: killed`; empty for a clean exit."""
+        if self.text:
+            return self.text
         if self.signal is not None:
             return f"signal: {SIGNAL_WORDS.get(self.signal, self.signal)}"
         return f"exit status {self.code}" if self.code else ""
@@ -136,11 +146,48 @@ class InvalidEntrypointError(LaunchError):
     """
 
 
+@dataclass(frozen=True, slots=True)
+class ExtensionState:
+    """An extension, as an EXTENSION line shows it."""
+
+    name: str
+    state: str
+    events: tuple[str, ...]
+    error_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """A subscription to telemetry, as a TELEMETRY (or LOGS) line shows it."""
+
+    api: str
+    """`telemetry` or `logs`."""
+    name: str
+    types: tuple[str, ...]
+
+
+class Extensions(Protocol):
+    """The extensions of one environment, as Lambda sees them."""
+
+    def states(self) -> Sequence[ExtensionState]:
+        """Those that registered, and those that failed to."""
+
+    def subscribed(self) -> Sequence[Subscribed]:
+        """Who gets telemetry."""
+
+    def tell(self, kind: str, record: Mapping[str, object], when_ms: int | None = None) -> None:
+        """A `platform.*` event for those who subscribed to such."""
+
+
 class Box(Protocol):
     """One live execution environment."""
 
     id: str
     pid: int
+
+    @property
+    def extensions(self) -> Extensions | None:
+        """None where there can be none: see docs/adr/0011-extensions-telemetry.md."""
 
     async def ready(self) -> InitError | None:
         """Wait for the end of the init phase: None once the runtime asks for its first event.
@@ -155,7 +202,9 @@ class Box(Protocol):
         """
 
     async def idle(self) -> None:
-        """Wait until the runtime has asked for its next event. Errors: BoxGone."""
+        """Wait until the runtime has asked for its next event, and every extension that gets
+        invocations for its own. Errors: BoxGone.
+        """
 
     def freeze(self) -> None:
         """Nothing of it runs until the next `invoke`. After `idle`; a level may be unable to."""
@@ -166,17 +215,30 @@ class Box(Protocol):
     def memory_used_mib(self) -> int:
         """Peak memory of the environment so far, MiB rounded up."""
 
-    async def close(self, *, grace_s: float = 0.0) -> Exited:
+    async def close(self, *, grace_s: float = 0.0, reason: str = "spindown") -> Exited:
         """End all its processes (SIGTERM first if there is grace), remove what it left.
 
-        Idempotent.
+        Extensions get SHUTDOWN with `reason` (spindown, timeout, failure) and AWS's time to
+        react to it. Idempotent.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Doorway:
+    """The platform's address, and who answers a socket that listens on it inside an environment."""
+
+    host: str
+    port: int
+    serve: Callable[[socket.socket], Awaitable[asyncio.AbstractServer]]
 
 
 class Sandbox(Protocol):
     """One isolation level on this machine."""
 
     name: str
+    doorway: Doorway | None
+    """Set before the first launch; without it, environments with a network of their own reach no
+    platform."""
 
     @property
     def code_root(self) -> Path:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from lambent.net import HttpLimits, HttpServer, serve
+from lambent.net import Handler, HttpLimits, HttpServer, serve
 from lambent.sandbox import channel as framed
 from lambent.sandbox.box import Answer, BoxGone, Exited, InitError, Invocation
 from lambent.sandbox.channel import Channel, Frame, encode
@@ -33,8 +33,9 @@ _encode = msgspec.json.Encoder().encode
 class Conversation(Protocol):
     """What a box needs of either way."""
 
-    rss_kib: int
-    """Peak resident memory as the runtime reported it; 0 when it does not."""
+    @property
+    def rss_kib(self) -> int:
+        """Peak resident memory as the runtime reported it; 0 when it does not."""
 
     async def ready(self) -> InitError | None:
         """The end of init."""
@@ -44,6 +45,9 @@ class Conversation(Protocol):
 
     async def idle(self) -> None:
         """The runtime has asked for its next event."""
+
+    def is_idle(self) -> bool:
+        """Whether it waits for an event now."""
 
     def end(self, exited: Exited) -> None:
         """The process is gone: take in what it had sent, then fail what is waited for."""
@@ -71,6 +75,11 @@ class FramedConversation:
         self._sequence = 0
         self._exited: Exited | None = None
         self._channel = Channel(sock, self._heard, hang_up)
+        if start:
+            self._channel.send(start)
+
+    def begin(self, start: bytes) -> None:
+        """Say what was held back at first (an empty `start`): now the runtime begins."""
         self._channel.send(start)
 
     async def ready(self) -> InitError | None:
@@ -96,6 +105,10 @@ class FramedConversation:
             await asyncio.wait([self._answer])
         if self._stream is not None:
             await asyncio.wait([self._stream.ended])
+
+    def is_idle(self) -> bool:
+        """Whether every event has been answered."""
+        return self._answer is None or self._answer.done()
 
     def _heard(self, frame: Frame) -> None:
         rss_kib = frame.meta.get("rss")
@@ -183,9 +196,9 @@ class FramedConversation:
 class HttpConversation:
     """With everybody else: a loopback listener of its own, `AWS_LAMBDA_RUNTIME_API`."""
 
-    def __init__(self, on_answer: Callable[[], None]) -> None:
+    def __init__(self, on_answer: Callable[[], None], others: Handler | None = None) -> None:
         self.rss_kib = 0
-        self._api = RuntimeApi(on_answer)
+        self._api = RuntimeApi(on_answer, others)
         self._server: HttpServer | None = None
         self._exited: Exited | None = None
         self._channel: Channel | None = None
@@ -198,6 +211,12 @@ class HttpConversation:
     def attach(self, sock: socket.socket, start: bytes) -> None:
         """The channel carries the start message only; the program's exec closes its far end."""
         self._channel = Channel(sock, self._heard, lambda: None)
+        if start:
+            self._channel.send(start)
+
+    def begin(self, start: bytes) -> None:
+        """As `FramedConversation.begin`."""
+        assert self._channel is not None
         self._channel.send(start)
 
     def _heard(self, frame: Frame) -> None:
@@ -219,6 +238,10 @@ class HttpConversation:
         if self._exited is not None:
             raise BoxGone(self._exited)
         await asyncio.shield(self._api.idle)
+
+    def is_idle(self) -> bool:
+        """Whether the runtime is asking for its next event."""
+        return self._api.idle.done()
 
     def end(self, exited: Exited) -> None:
         """The process is gone; a last answer may still be in its sockets, so wait a moment."""

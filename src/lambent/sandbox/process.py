@@ -8,18 +8,22 @@ sets are translated to the real folders; the machine's own /tmp stays visible (T
 elsewhere), and so do the host's other world-readable files and its network. As an ordinary user
 all environments share the server's uid, and only limits, groups of processes and variables remain.
 
-AWS_LAMBDA_RUNTIME_API is set for runtimes that need it (provided.*), each with its own listener;
-our own bootstraps use the framed channel, have no listener and so do not get the variable.
+AWS_LAMBDA_RUNTIME_API is set where somebody may need it, each with its own listener: for
+provided.*, and with layers, which is how extensions come. Our own bootstraps use the framed channel; without
+layers they have no listener and so do not get the variable.
 """
 
 import asyncio
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from lambent.sandbox.box import Interpreter, Probe, Spec
-from lambent.sandbox.conversation import Conversation, FramedConversation, HttpConversation
+from lambent.sandbox.conversation import FramedConversation, HttpConversation
+from lambent.sandbox.extensions.conversation import extended
+from lambent.sandbox.extensions.processes import ExtensionProcess, extension_variables, start_all
 from lambent.sandbox.folders import hand_over
 from lambent.sandbox.forking import (
     ForkingSandbox,
@@ -100,19 +104,9 @@ class ProcessSandbox(ForkingSandbox[ProcessBox]):
         try:
             if box.uid is not None:
                 os.fchown(writing, box.uid, box.uid)  # so that /dev/stdout can be opened
+            box.extended = extended(spec)
             box.listen_to(reading, records=interpreter is not None)
-            conversation: Conversation
-            if interpreter is None:
-                conversation = box.conversation = http = HttpConversation(box.take_output)
-                environment["AWS_LAMBDA_RUNTIME_API"] = await http.listen()
-                http.attach(ours, start_frame(spec, environment, argv))
-            else:
-                environment.pop("AWS_LAMBDA_RUNTIME_API", None)
-                environment.setdefault("LAMBDA_TASK_ROOT", str(spec.task_root))
-                environment.setdefault("_HANDLER", spec.handler)
-                start = start_frame(spec, environment, argv)
-                conversation = FramedConversation(ours, start, box.take_output, box.hung_up)
-                box.conversation = conversation
+            await self._converse(box, spec, environment, argv, ours)
             data_bytes = 2 * spec.memory_mib * MIB + _DATA_SLACK_BYTES
             limits = resource_limits(spec, alone=box.uid is not None, data_bytes=data_bytes)
             message = {"uid": box.uid, "groups": groups, "limits": limits, "parent": nursery.pid}
@@ -127,6 +121,61 @@ class ProcessSandbox(ForkingSandbox[ProcessBox]):
             os.close(writing)
         box.pid = await pid
         self.watch.add(box)
+        if box.extended is not None:
+            await self._start_extensions(box, spec, environment, message)
+
+    async def _converse(
+        self,
+        box: ProcessBox,
+        spec: Spec,
+        environment: dict[str, str],
+        argv: list[str],
+        ours: socket.socket,
+    ) -> None:
+        """How the runtime is spoken to. With extensions it is told later to begin."""
+        with_extensions = box.extended
+        inner: FramedConversation | HttpConversation
+        environment.pop("AWS_LAMBDA_RUNTIME_API", None)
+        if spec.runtime.startswith("provided"):
+            others = with_extensions.serve if with_extensions else None
+            inner = http = HttpConversation(box.take_output, others)
+            box.conversation = http
+            environment["AWS_LAMBDA_RUNTIME_API"] = await http.listen()
+            start = start_frame(spec, environment, argv)
+            http.attach(ours, b"" if with_extensions else start)
+        else:
+            environment.setdefault("LAMBDA_TASK_ROOT", str(spec.task_root))
+            environment.setdefault("_HANDLER", spec.handler)
+            if with_extensions:
+                environment["AWS_LAMBDA_RUNTIME_API"] = await with_extensions.listen()
+            start = start_frame(spec, environment, argv)
+            held = b"" if with_extensions else start
+            inner = FramedConversation(ours, held, box.take_output, box.hung_up)
+        box.conversation = inner
+        if with_extensions:
+            with_extensions.attach(inner, lambda: inner.begin(start))
+            box.conversation = with_extensions
+
+    async def _start_extensions(
+        self, box: ProcessBox, spec: Spec, environment: dict[str, str], message: dict[str, Any]
+    ) -> None:
+        """Start external extensions beside the runtime, which waits for them."""
+        extensions = box.extended
+        assert extensions is not None
+        nursery = self.nursery(None)
+        variables = extension_variables(environment)
+
+        def make(name: str) -> ExtensionProcess:
+            return ExtensionProcess(name, nursery, self.next_number())
+
+        async def start(
+            file: Path, process: ExtensionProcess, failed: Callable[[str], None]
+        ) -> None:
+            told = {"cwd": "/", "environment": variables, "argv": [str(file)], "channel": False}
+            order = message | {"parent": nursery.pid}
+            await process.start(order, told, extensions.extension_line, failed)
+
+        await start_all(spec, extensions.api, extensions.processes, make, start)
 
     def _command(self, spec: Spec, interpreter: Interpreter | None) -> list[str]:
         """What is executed; empty for Python, which is forked."""

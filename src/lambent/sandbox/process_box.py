@@ -6,8 +6,18 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lambent.base.tasks import Tasks
-from lambent.sandbox.box import Answer, BoxGone, Exited, InitError, Invocation, Spec, Tmp
+from lambent.sandbox.box import (
+    Answer,
+    BoxGone,
+    Exited,
+    Extensions,
+    InitError,
+    Invocation,
+    Spec,
+    Tmp,
+)
 from lambent.sandbox.conversation import Conversation
+from lambent.sandbox.extensions.conversation import ExtendedConversation, RuntimeEnd
 from lambent.sandbox.folders import remove
 from lambent.sandbox.memory import MIB, MemoryWatch, peak_bytes, resident_bytes
 from lambent.sandbox.nurseries import Nursery
@@ -55,6 +65,8 @@ class ProcessBox:
         self.tmp: Path | None = None
         self.nursery: Nursery | None = None
         self.conversation: Conversation | None = None
+        self.extended: ExtendedConversation | None = None
+        self.reason = "spindown"
         self._sandbox, self._spec = sandbox, spec
         self._output: Output | None = None
         self._exited: asyncio.Future[Exited] = asyncio.get_running_loop().create_future()
@@ -63,6 +75,11 @@ class ProcessBox:
         self._closing: asyncio.Task[None] | None = None
 
     # ---- Box ----
+
+    @property
+    def extensions(self) -> Extensions | None:
+        """Its extensions; None where there can be none."""
+        return self.extended
 
     async def ready(self) -> InitError | None:
         """Wait for the end of init. Errors: BoxGone."""
@@ -114,11 +131,13 @@ class ProcessBox:
 
     def resident_bytes(self) -> int:
         """What it uses now, for the memory watch."""
-        return resident_bytes(self.pid)
+        processes = self.extended.processes if self.extended is not None else ()
+        return resident_bytes(self.pid) + sum(resident_bytes(p.pid) for p in processes if p.pid)
 
-    async def close(self, *, grace_s: float = 0.0) -> Exited:
+    async def close(self, *, grace_s: float = 0.0, reason: str = "spindown") -> Exited:
         """End all its processes and remove what it left. Idempotent."""
         if self._closing is None:
+            self.reason = reason
             self._closing = self._sandbox.tasks.start(f"close {self.id}", self._close(grace_s))
         await asyncio.shield(self._closing)
         return self._exited.result()
@@ -127,7 +146,9 @@ class ProcessBox:
 
     def listen_to(self, fd: int, *, records: bool) -> None:
         """Read the output pipe `fd` from now on."""
-        self._output = Output(fd, self._spec.on_output, records=records)
+        extended = self.extended
+        on_line = extended.function_line if extended is not None else self._spec.on_output
+        self._output = Output(fd, on_line, records=records)
 
     def take_output(self) -> None:
         """Deliver what was written before the message that is being handled."""
@@ -138,6 +159,11 @@ class ProcessBox:
         """Our bootstrap's channel ended: the process is ending, or user code closed it."""
         if not self._exited.done():
             asyncio.get_running_loop().call_later(_HANG_UP_GRACE_S, self._kill)
+
+    def signal(self, number: int) -> None:
+        """Signal the runtime's process group (SIGKILL: all its processes)."""
+        if self.nursery is not None and self.nursery.knows(self.number):
+            self.nursery.signal(self.number, number)
 
     def _kill(self) -> None:
         if not self._exited.done() and self.nursery is not None:
@@ -168,11 +194,16 @@ class ProcessBox:
     async def _close(self, grace_s: float) -> None:
         nursery = self.nursery
         if nursery is not None and nursery.knows(self.number):
+            if self.extended is not None:
+                await self.extended.shut_down(self.reason, RuntimeEnd(self._exited, self.signal))
             if grace_s > 0 and not self._exited.done():
                 nursery.signal(self.number, _SIGTERM)
                 await asyncio.wait([self._exited], timeout=grace_s)
             await nursery.kill(self.number)
             nursery.forget(self.number)
+        if self.extended is not None:
+            for process in self.extended.processes:
+                await process.close()
         if not self._exited.done():  # it never came to be
             self._exited.set_result(Exited(None, _SIGKILL))
         if self._output is not None:

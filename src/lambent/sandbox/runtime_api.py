@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable
 from enum import Enum
 
-from lambent.net import BodyTooLarge, BodyTruncated, Request, Response
+from lambent.net import BodyTooLarge, BodyTruncated, Handler, Request, Response
 from lambent.sandbox.box import Answer, InitError, Invocation
 from lambent.sandbox.channel import PAYLOAD_BYTES_MAX
 from lambent.sandbox.streams import Stream, StreamBroken, error_object, too_large
@@ -46,10 +46,10 @@ def sanitized(error_type: str) -> str:
 
 
 class RuntimeApi:
-    """One environment's Runtime API."""
+    """One environment's Runtime API. `others`: who answers what is below another path."""
 
-    def __init__(self, on_answer: Callable[[], None]) -> None:
-        self._on_answer = on_answer
+    def __init__(self, on_answer: Callable[[], None], others: Handler | None = None) -> None:
+        self._on_answer, self._others = on_answer, others
         self._loop = asyncio.get_running_loop()
         self.state = State.STARTED
         self.ready: asyncio.Future[InitError | None] = self._loop.create_future()
@@ -78,6 +78,8 @@ class RuntimeApi:
         """Answer one request of the runtime."""
         path = request.path
         if not path.startswith(PREFIX):
+            if self._others is not None:
+                return await self._others(request)
             return _fail(404, "NotFound", "not found")
         parts = path[len(PREFIX) :].split("/")
         match request.method, parts:

@@ -46,7 +46,10 @@ class Stream:
         self._on_room = on_room
         self._parts: deque[bytes] = deque()
         self._held_bytes = 0
-        self._error: Exception | None = None
+        self.error: Exception | None = None
+        """What it ended with, if not well."""
+        self.fed_bytes = 0
+        """All that has come so far."""
         self._arrived: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
         self._abandoned = False
@@ -63,6 +66,7 @@ class Stream:
         if data and not self._abandoned and not self.ended.done():
             self._parts.append(data)
             self._held_bytes += len(data)
+            self.fed_bytes += len(data)
             _wake(self._arrived)
 
     async def room(self) -> None:
@@ -79,7 +83,7 @@ class Stream:
     def fail(self, error: Exception) -> None:
         """The answer broke off: StreamBroken or BoxGone. The first end counts."""
         if not self.ended.done():
-            self._error = error
+            self.error = error
             self.finish()
 
     # ---- the reader's side ----
@@ -92,8 +96,8 @@ class Stream:
         """The next bytes. Errors: StreamBroken, BoxGone."""
         while not self._parts:
             if self.ended.done():
-                if self._error is not None:
-                    raise self._error
+                if self.error is not None:
+                    raise self.error
                 raise StopAsyncIteration
             self._arrived = asyncio.get_running_loop().create_future()
             await self._arrived
