@@ -11,7 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from lambent.base.clock import monotonic
+from lambent.base.clock import monotonic, wall_ms
 from lambent.kernel import Ctx, Wire
 from lambent.kernel.identity import Issued
 from lambent.sandbox.box import (
@@ -19,6 +19,7 @@ from lambent.sandbox.box import (
     Box,
     BoxGone,
     Exited,
+    Extensions,
     InvalidEntrypointError,
     Invocation,
     Sandbox,
@@ -52,6 +53,11 @@ class Failure(Struct, frozen=True):
         """As REPORT prints it."""
         return "timeout" if self.error_type == "Sandbox.Timedout" else "error"
 
+    @property
+    def reason(self) -> str:
+        """As extensions are told it."""
+        return "timeout" if self.status == "timeout" else "failure"
+
     def payload(self, request_id: str) -> bytes:
         """The error object that the caller gets."""
         if self.body:
@@ -67,7 +73,9 @@ class Failure(Struct, frozen=True):
 
     @classmethod
     def exited(cls, exited: Exited) -> "Failure":
-        """The runtime ended by itself, or was killed for its memory."""
+        """The runtime ended by itself, or was killed for its memory; or an extension failed."""
+        if exited.error_type:
+            return cls(exited.error_type, str(exited))
         how = f"with error: {exited}" if str(exited) else "without providing a reason"
         kind = "Runtime.OutOfMemory" if exited.out_of_memory else "Runtime.ExitError"
         return cls(kind, f"Runtime exited {how}")
@@ -86,6 +94,8 @@ class Environment:
         self.began_s = monotonic()
         self.invocations = 0
         self.box: Box | None = None
+        self._extensions: Extensions | None = None
+        """Of the box, if any has registered."""
         self._log = LogStream(ctx, record)
         self._sandbox = sandbox
         self._init_ms: float | None = None
@@ -102,6 +112,7 @@ class Environment:
             tmp_mib=record["EphemeralStorage"]["Size"],
             init_timeout_s=limits.INIT_S_MAX,
             on_output=self._log.output,
+            account=ctx.account,
         )
 
     def note(self, text: str) -> None:
@@ -148,11 +159,11 @@ class Environment:
         self.state = "idle"
         return self._answered(result, report)
 
-    async def close(self) -> None:
-        """Shut the environment down; it is gone afterwards."""
+    async def close(self, reason: str = "spindown") -> None:
+        """Shut the environment down; it is gone afterwards. `reason`: what extensions are told."""
         self.state = "gone"
         if self.box is not None:
-            await self.box.close()
+            await self.box.close(reason=reason)
         self._log.flush()
 
     async def _run(self, invocation: Invocation) -> Answer | Failure:
@@ -167,7 +178,10 @@ class Environment:
         assert self.box is not None
         try:
             async with asyncio.timeout(left_s):
-                return await collected(await self.box.invoke(invocation))
+                answer = await collected(await self.box.invoke(invocation))
+                if self._extensions is not None:
+                    await self.box.idle()  # the invocation ends when they are done, too
+                return answer
         except TimeoutError:
             return Failure.timed_out(self._timeout_s)
         except BoxGone as gone:
@@ -178,11 +192,14 @@ class Environment:
         if self.box is not None:
             await self.box.close()
             self.box = None
-        began_s = monotonic()
+        began_s, began_ms = monotonic(), wall_ms()
         failure = None
         try:
             async with asyncio.timeout(timeout_s):
                 self.box = await self._sandbox.launch(self._spec)
+                if self.box.extensions is not None:
+                    start = self._init_record(phase)
+                    self.box.extensions.tell("platform.initStart", start, began_ms)
                 if error := await self.box.ready():
                     failure = Failure(error.error_type, body=error.payload)
         except TimeoutError:
@@ -191,12 +208,42 @@ class Environment:
             failure = Failure.exited(gone.exited)
         except InvalidEntrypointError as error:
             failure = Failure("Runtime.InvalidEntrypoint", str(error))
+        if self.box is not None and self.box.extensions is not None:
+            self._introduce(self.box.extensions, phase, failure, (monotonic() - began_s) * 1000)
         if failure is not None:
             took_ms = (monotonic() - began_s) * 1000
             self._log.init_report(took_ms, phase, failure.status, failure.error_type)
             if self.box is not None:
-                await self.box.close()
+                await self.box.close(reason=failure.reason)
         return failure
+
+    def _introduce(
+        self, extensions: Extensions, phase: str, failure: Failure | None, took_ms: float
+    ) -> None:
+        """Log the extensions of a new box, and tell them how its init went."""
+        states = extensions.states()
+        self._extensions = extensions if states else None
+        for subscribed in extensions.subscribed():
+            self._log.subscription(subscribed)
+        for state in states:
+            self._log.extension(state)
+        status = failure.status if failure else "success"
+        record = {"initializationType": "on-demand", "phase": phase, "status": status}
+        metrics = {"durationMs": round(took_ms, 3)}
+        extensions.tell("platform.initReport", {**record, "metrics": metrics})
+
+    def _init_record(self, phase: str) -> Wire:
+        """The `platform.initStart` of telemetry."""
+        return {
+            "initializationType": "on-demand",
+            "phase": phase,
+            "runtimeVersion": _runtime_version(self.record["Runtime"]),
+            "runtimeVersionArn": self.record["RuntimeVersionConfig"]["RuntimeVersionArn"],
+            "functionName": self.record["FunctionName"],
+            "functionVersion": self.record["Version"],
+            "instanceId": self._log.name,
+            "instanceMaxMemory": self.record["MemorySize"] << 20,
+        }
 
     async def _failed(self, failure: Failure, report: Report) -> Outcome:
         report.status = failure.status
@@ -206,12 +253,21 @@ class Environment:
             report.duration_ms = self._timeout_s * 1000
         else:
             report.error_type = failure.error_type
-        await self.close()
+        self._tell(report)
+        await self.close(failure.reason)
         payload = failure.payload(report.request_id)
         tail = self._log.end(report, note)
         return Outcome(payload, "Unhandled", tail, self.record["Version"], report)
 
+    def _tell(self, report: Report) -> None:
+        """The figures of an invocation, to extensions that subscribed."""
+        if self._extensions is not None:
+            self._extensions.tell("platform.end", {"requestId": report.request_id})
+            self._extensions.tell("platform.report", report.record())
+
     def _answered(self, answer: Answer, report: Report) -> Outcome:
+        if self._extensions is not None:
+            self._tell(report)
         payload, error = answer.payload, "Unhandled" if answer.error_type else ""
         if len(payload) > limits.RESPONSE_BYTES_MAX:
             message = (

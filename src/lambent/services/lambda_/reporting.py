@@ -14,6 +14,7 @@ from typing import Any
 from msgspec import Struct
 
 from lambent.kernel import Ctx, Wire
+from lambent.sandbox.box import ExtensionState, Subscribed
 from lambent.services.lambda_ import limits
 
 _LEVELS = ("DEBUG", "INFO", "WARN")
@@ -117,6 +118,32 @@ class LogStream:
                 f"INIT_REPORT Init Duration: {duration_ms:.2f} ms\tPhase: {phase}\t"
                 f"Status: {status}{error}\n"
             )
+
+    def subscription(self, subscribed: Subscribed) -> None:
+        """An extension gets telemetry."""
+        if self._json:
+            record = {"name": subscribed.name, "state": "Subscribed", "types": subscribed.types}
+            kind = "telemetry" if subscribed.api == "telemetry" else "logs"
+            self._system(f"platform.{kind}Subscription", record)
+        else:
+            types = ", ".join(subscribed.types)
+            self._add(
+                f"{subscribed.api.upper()}\tName: {subscribed.name}\tState: Subscribed\t"
+                f"Types: [{types}]\n"
+            )
+
+    def extension(self, extension: ExtensionState) -> None:
+        """An extension takes part in this environment, or failed to."""
+        name, state, error_type = extension.name, extension.state, extension.error_type
+        if self._json:
+            record: Wire = {"name": name, "state": state, "events": extension.events}
+            if error_type:
+                record["errorType"] = error_type
+            self._system("platform.extension", record)
+        else:
+            events = ", ".join(extension.events)
+            error = f"\tError Type: {error_type}" if error_type else ""
+            self._add(f"EXTENSION\tName: {name}\tState: {state}\tEvents: [{events}]{error}\n")
 
     def start(self, request_id: str, *, tail: bool) -> None:
         """An invocation begins; with `tail` its lines are kept for `end`."""
