@@ -5,7 +5,9 @@ import json
 
 import pytest
 
-from lambent.sandbox.box import Box, BoxGone, ExtensionState
+from lambent.sandbox.box import Box, BoxGone, ExtensionState, LaunchError
+from lambent.sandbox.namespace.probing import why_not
+from tests.sandbox import support
 from tests.sandbox.extensions.support import layers, python
 from tests.sandbox.support import Bench, event, run, value
 
@@ -167,6 +169,24 @@ def test_provided_runtimes_and_internal_extensions() -> None:
         await box.idle()
         assert "inner INVOKE" in bench.text()
         await box.close()
+
+    run(work)
+
+
+@pytest.mark.skipif(bool(why_not()), reason="no name spaces here")
+def test_internal_extensions_at_the_namespace_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(support, "current_level", "namespace")
+
+    async def work(bench: Bench) -> None:
+        source = "#!/usr/bin/env python3\n" + INTERNAL
+        box = await bench.start({"bootstrap": source}, runtime="provided.al2023")
+        assert (await box.invoke(event(5))).payload == b"5"
+        await box.idle()
+        assert "inner INVOKE" in bench.text()
+        echo = await bench.python(ECHO, layers=bench.code({"python/x.py": ""}))
+        assert await value(echo, 2) == 2
+        with pytest.raises(LaunchError, match="external extensions"):
+            await bench.launch(bench.code({"m.py": ECHO}), layers=layers(bench, {"one": ""}))
 
     run(work)
 

@@ -70,6 +70,15 @@ async def test_subscribing_and_its_refusals() -> None:
     await far.telemetry.close()
 
 
+async def test_a_level_that_cannot_reach_inside_says_so() -> None:
+    far = Caller()
+    far.telemetry = Telemetry(far.api, None, json_lines=False)
+    answer = await far.subscribe(await far.register("a"))
+    assert answer.status == 202
+    assert b"Telemetry.NotSupported" in bytes(answer.body)  # type: ignore[arg-type]
+    await far.telemetry.close()
+
+
 async def test_subscribers_get_what_they_asked_for_and_what_was_before_them() -> None:
     far = Caller(json_lines=True)
     who = await far.register("a")

@@ -67,7 +67,7 @@ class ExternalProcess(Protocol):
 class ExtendedConversation:
     """See `Conversation`. Made by `extended`; `attach` gives it the runtime's own conversation."""
 
-    def __init__(self, spec: Spec, dial: Dial) -> None:
+    def __init__(self, spec: Spec, dial: Dial | None) -> None:
         environment = spec.environment
         about = {
             "functionName": environment.get("AWS_LAMBDA_FUNCTION_NAME", ""),
@@ -286,7 +286,7 @@ class ExtendedConversation:
             self.tell("platform.runtimeDone", record)
 
 
-def extended(spec: Spec, dial: Dial = dial_local) -> ExtendedConversation | None:
+def extended(spec: Spec, dial: Dial | None = dial_local) -> ExtendedConversation | None:
     """What an environment needs that may have extensions; None for one that cannot.
 
     Extensions come with layers, or talk to a listener that is there anyway (`provided.*`).

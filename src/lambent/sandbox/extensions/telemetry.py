@@ -71,9 +71,11 @@ def _parsed(line: str) -> object:
 
 
 class Telemetry:
-    """All subscriptions of one environment. `json_lines`: the function logs JSON."""
+    """All subscriptions of one environment. `json_lines`: the function logs JSON. Without `dial`
+    (a level that cannot reach ports inside) subscribing is answered as the emulator of AWS does.
+    """
 
-    def __init__(self, api: ExtensionsApi, dial: Dial, *, json_lines: bool) -> None:
+    def __init__(self, api: ExtensionsApi, dial: Dial | None, *, json_lines: bool) -> None:
         self._api, self._dial, self._json_lines = api, dial, json_lines
         self._tasks = Tasks("telemetry")
         self._sinks: dict[str, Sink] = {}
@@ -138,19 +140,23 @@ class Telemetry:
             return found
         if not self._open:
             return refuse(*_CLOSED[api])
+        if self._dial is None:
+            name = api.capitalize()
+            text = f"{name} API is not supported"
+            return refuse(f"{name}.NotSupported", text, status=202)
         try:
             subscription = parse(api, await request.body.read(_BODY_BYTES_MAX))
         except (InvalidSubscription, BodyTooLarge, BodyTruncated) as error:
             return refuse("ValidationError", str(error) or "body is too large", status=400)
-        self._subscribe(found.name, subscription)
+        self._subscribe(found.name, subscription, self._dial)
         return _OK
 
-    def _subscribe(self, name: str, subscription: Subscription) -> None:
+    def _subscribe(self, name: str, subscription: Subscription, dial: Dial) -> None:
         """The latest subscription of an extension is the one that counts."""
         old = self._sinks.pop(name, None)
         if old is not None:
             old.close()
-        sink = self._sinks[name] = Sink(subscription, self._dial, self._tasks, _dropped)
+        sink = self._sinks[name] = Sink(subscription, dial, self._tasks, _dropped)
         for event in self._backlog:
             self._give(sink, event)
         kind = {"telemetry": "telemetrySubscription", "logs": "logsSubscription"}[subscription.api]

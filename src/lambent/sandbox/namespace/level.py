@@ -18,6 +18,8 @@ from pathlib import Path
 
 from lambent.sandbox.box import Interpreter, LaunchError, Probe, Spec
 from lambent.sandbox.conversation import FramedConversation, HttpConversation
+from lambent.sandbox.extensions.conversation import extended
+from lambent.sandbox.extensions.processes import external_files
 from lambent.sandbox.folders import PREFIX, Folders
 from lambent.sandbox.forking import (
     ForkingSandbox,
@@ -84,6 +86,8 @@ class NamespaceSandbox(ForkingSandbox[NamespaceBox]):
         return self._cgroups
 
     async def _launch(self, spec: Spec, interpreter: Interpreter | None) -> NamespaceBox:
+        if external_files(spec):
+            raise LaunchError("external extensions run at the process level only, for now")
         code = self._inside(spec.task_root)
         layers = self._inside(spec.layers_root) if spec.layers_root else None
         argv = self._command(spec, interpreter)
@@ -153,18 +157,28 @@ class NamespaceSandbox(ForkingSandbox[NamespaceBox]):
             "limits": limits,
         }
         blank.child.on_exit = box.has_exited
+        box.extended = extensions = extended(spec, None)
         box.listen_to(blank.output, records=interpreter is not None)
-        if interpreter is None:
-            http = box.conversation = HttpConversation(box.take_output)
-            await http.listen(listener_for(box, RUNTIME_API_PORT))
+        environment.pop("AWS_LAMBDA_RUNTIME_API", None)
+        if extensions is not None:
             environment["AWS_LAMBDA_RUNTIME_API"] = f"{ADDRESS}:{RUNTIME_API_PORT}"
-            http.attach(blank.channel, start_frame(spec, environment, argv, **more))
+        start = start_frame(spec, environment, argv, **more)
+        held = start if extensions is None else b""
+        inner: FramedConversation | HttpConversation
+        if interpreter is None:
+            others = extensions.serve if extensions is not None else None
+            inner = http = HttpConversation(box.take_output, others)
+            box.conversation = http
+            await http.listen(listener_for(box, RUNTIME_API_PORT))
+            http.attach(blank.channel, held)
         else:
-            environment.pop("AWS_LAMBDA_RUNTIME_API", None)
-            start = start_frame(spec, environment, argv, **more)
-            box.conversation = FramedConversation(
-                blank.channel, start, box.take_output, box.hung_up
-            )
+            if extensions is not None:
+                await extensions.listen(listener_for(box, RUNTIME_API_PORT))
+            inner = FramedConversation(blank.channel, held, box.take_output, box.hung_up)
+        box.conversation = inner
+        if extensions is not None:
+            extensions.attach(inner, lambda: inner.begin(start))
+            box.conversation = extensions
 
     # ---- blanks ----
 
