@@ -26,7 +26,9 @@ from lambent.base.errors import StartupError
 from lambent.base.ids import RandomIds
 from lambent.cli.terminal import BOLD, DIM, GREEN, RED, YELLOW, progress, styled
 from lambent.sandbox.box import BoxGone, Invocation, LaunchError, Probe, Spec
-from lambent.sandbox.levels import LEVELS
+from lambent.sandbox.levels import LEVELS, strongest
+from lambent.sandbox.namespace import NamespaceSandbox
+from lambent.sandbox.namespace.probing import why_not
 from lambent.sandbox.process import ProcessSandbox
 from lambent.sandbox.runtimes import UnknownRuntimeError
 from lambent.services.lambda_.configuration import CURRENT_RUNTIMES, LANGUAGES, NEWER_RUNTIMES
@@ -106,10 +108,10 @@ def report(findings: list[Finding]) -> Iterator[str]:
 
 async def _findings(data: str | None) -> list[Finding]:
     env = environment()
-    sandbox = ProcessSandbox(home=Path.home(), search_path=env.get("PATH", ""))
+    sandbox = _strongest(Path.home(), env.get("PATH", ""))
     try:
-        findings = [*_machine(), *_isolation(sandbox.probe()), await _function(sandbox)]
-        findings += [*_runtimes(sandbox), *_limits(), *_optional(env.get("PATH", ""))]
+        findings = [*_machine(), *_isolation(sandbox), await _function(sandbox)]
+        findings += [*_runtimes(sandbox), *_limits(sandbox), *_optional(env.get("PATH", ""))]
     finally:
         await sandbox.close()
     return [*findings, *await _data(data)]
@@ -133,17 +135,31 @@ def _distribution() -> str:
         return platform.system()
 
 
-def _isolation(probe: Probe) -> Iterator[Finding]:
+AnySandbox = ProcessSandbox | NamespaceSandbox
+
+
+def _strongest(home: Path, search_path: str) -> AnySandbox:
+    """What `--isolation auto` is here."""
+    kind = NamespaceSandbox if strongest() == "namespace" else ProcessSandbox
+    return kind(home=home, search_path=search_path)
+
+
+def _isolation(sandbox: AnySandbox) -> Iterator[Finding]:
     section = "functions"
-    text = "; ".join(probe.reasons) or "a process and a user of its own for each environment"
-    state = (POOR if probe.reasons else GOOD) if probe.works else BAD
-    yield Finding(section, probe.level, state, text)
+    yield _level(sandbox.probe(), "what `auto` is here")
+    if sandbox.name != "namespace":
+        yield Finding(section, "namespace", POOR, f"does not work here: {why_not()}")
     for level in HIGHER_LEVELS:
         text = f"not built yet: --isolation offers {', '.join(LEVELS)}"
         yield Finding(section, level, POOR, text)
 
 
-async def _function(sandbox: ProcessSandbox) -> Finding:
+def _level(probe: Probe, praise: str) -> Finding:
+    state = (POOR if probe.reasons else GOOD) if probe.works else BAD
+    return Finding("functions", probe.level, state, "; ".join((praise, *probe.reasons)))
+
+
+async def _function(sandbox: AnySandbox) -> Finding:
     """Run a function, the way Lambda would."""
     section, name = "functions", "a function"
     runtime = f"python{sys.version_info[0]}.{sys.version_info[1]}"
@@ -163,7 +179,7 @@ async def _function(sandbox: ProcessSandbox) -> Finding:
     return Finding(section, name, GOOD, f"a {runtime} function answered within {took_ms:.0f} ms")
 
 
-async def _answer(sandbox: ProcessSandbox, runtime: str, folder: Path) -> bytes:
+async def _answer(sandbox: AnySandbox, runtime: str, folder: Path) -> bytes:
     box = await sandbox.launch(
         Spec(
             id="doctor",
@@ -195,7 +211,7 @@ async def _answer(sandbox: ProcessSandbox, runtime: str, folder: Path) -> bytes:
         await box.close()
 
 
-def _runtimes(sandbox: ProcessSandbox) -> Iterator[Finding]:
+def _runtimes(sandbox: AnySandbox) -> Iterator[Finding]:
     section = "runtimes"
     served = [id for id in (*CURRENT_RUNTIMES, *NEWER_RUNTIMES) if id.startswith(LANGUAGES)]
     for id in sorted(served, key=_natural):
@@ -220,12 +236,15 @@ def _natural(id: str) -> tuple[str, tuple[int, ...]]:
     return language, tuple(int(digit) for digit in digits if digit.isdecimal())
 
 
-def _limits() -> Iterator[Finding]:
+def _limits(sandbox: AnySandbox) -> Iterator[Finding]:
     section = "limits"
     yield Finding(section, "time", GOOD, "a function is stopped at its timeout")
-    yield Finding(
-        section, "memory", POOR, "watched from outside; the cgroup that makes it exact comes later"
-    )
+    missing = sandbox.cgroups.missing if isinstance(sandbox, NamespaceSandbox) else [""]
+    if missing:
+        yield Finding(section, "memory", POOR, "watched from outside, without a cgroup")
+    else:
+        yield Finding(section, "memory", GOOD, "watched, and bounded by a cgroup")
+        yield Finding(section, "processor", GOOD, "shared by memory size: a cgroup")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     enough = hard in (resource.RLIM_INFINITY,) or hard >= 4096
     state = GOOD if enough else POOR

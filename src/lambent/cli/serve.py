@@ -21,7 +21,7 @@ from lambent.gateway.app import Gateway
 from lambent.kernel import Platform
 from lambent.kernel.service import Registry
 from lambent.net import HttpServer, serve
-from lambent.sandbox import Sandbox, open_sandbox
+from lambent.sandbox import Doorway, Sandbox, open_sandbox
 from lambent.services import SERVICES
 from lambent.store import open_store
 from lambent.store.protocol import Corrupt
@@ -71,6 +71,7 @@ class Server:
                 raise StartupError(explain_taken(settings.host, settings.port, error)) from error
             opened.push_async_callback(http.close)
             platform.endpoint = f"http://{settings.host}:{http.port}"
+            sandbox.doorway = Doorway(settings.host, http.port, http.listen_too)
             await platform.start()
             gateway.control.ready = True
             opened.pop_all()

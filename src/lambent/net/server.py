@@ -49,6 +49,13 @@ class HttpServer:
         """Adopt a listener, so that it ends with this server."""
         self._listener, self.port = listener, port
 
+    async def listen_too(self, sock: socket.socket) -> asyncio.AbstractServer:
+        """Answer a bound `sock`, too, by the same handler and limits; closing it is the caller's.
+
+        Its connections count as this server's.
+        """
+        return await self._loop.create_server(self.connect, sock=sock, backlog=_BACKLOG)
+
     def sweep(self, now_s: float) -> None:
         """Cut off whoever is late at `now_s` (event loop time).
 

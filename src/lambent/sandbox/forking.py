@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from lambent.base.tasks import Tasks
 from lambent.sandbox.box import (
+    Doorway,
     Interpreter,
     InvalidEntrypointError,
     LaunchError,
@@ -59,6 +60,7 @@ class ForkingSandbox(Generic[BoxT]):
         self.identities = Identities() if root else None
         self.watch = MemoryWatch()
         self.filter = filter_program()
+        self.doorway: Doorway | None = None
         self._parent, self._strict = folder, strict_runtimes
         self._folders: Folders | None = None
         self._nurseries: dict[tuple[str, Path], Nursery] = {}

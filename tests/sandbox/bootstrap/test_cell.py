@@ -1,6 +1,5 @@
 """Cells: who dies with whom, and what an init is for."""
 
-import asyncio
 import os
 import signal
 import subprocess
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lambent.sandbox.box import BoxGone
+from lambent.sandbox.box import Box, BoxGone
 from lambent.sandbox.namespace import NamespaceSandbox
 from lambent.sandbox.namespace.probing import why_not
 from tests.sandbox import support
@@ -59,6 +58,11 @@ def test_orphans_are_adopted_and_die_with_the_environment() -> None:
     run(work)
 
 
+async def until_gone(box: Box) -> None:
+    while True:
+        await box.invoke(event())
+
+
 def _cell(who: object) -> str:
     pid = who if isinstance(who, str) else who.pid  # type: ignore[attr-defined]
     try:
@@ -73,12 +77,9 @@ def test_when_the_nursery_dies_everything_does() -> None:
         await value(box)
         assert isinstance(bench.sandbox, NamespaceSandbox)
         (nursery,) = bench.sandbox.waiting
-        invoking = asyncio.ensure_future(box.invoke(event()))
         os.kill(nursery.pid, signal.SIGKILL)
         with pytest.raises(BoxGone, match="signal: killed"):
-            while True:
-                await invoking
-                invoking = asyncio.ensure_future(box.invoke(event()))
+            await until_gone(box)
         wait_gone(box.pid)
         again = await bench.python("def handler(e, c):\n    return 'again'\n")
         assert await value(again) == "again"

@@ -1,10 +1,16 @@
 """One environment of the namespace level: its memory, its freezing, its /tmp."""
 
 import asyncio
+import os
 
 from lambent.sandbox.namespace import NamespaceSandbox
 from lambent.sandbox.namespace.box import NamespaceBox
 from tests.sandbox.support import Bench, run, value
+
+
+def wait_stopped(box: NamespaceBox) -> None:
+    while not stopped(box):
+        os.sched_yield()
 
 
 def stopped(box: NamespaceBox) -> bool:
@@ -21,8 +27,7 @@ def test_a_frozen_environment_stands_still_until_it_is_invoked() -> None:
             await box.idle()
             box.freeze()
             box.freeze()
-            while not stopped(box):
-                await asyncio.sleep(0)
+            await asyncio.to_thread(wait_stopped, box)
         assert await value(box, 9) == 9
         assert not stopped(box)
         box.freeze()

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lambent.sandbox.box import InvalidEntrypointError, LaunchError
+from lambent.sandbox.box import Doorway, InvalidEntrypointError, LaunchError
 from lambent.sandbox.namespace import NamespaceSandbox
-from lambent.sandbox.namespace.level import Doorway
 from tests.sandbox.support import OWN_PYTHON, Bench, has_node, run, value
 
 ECHO = "def handler(e, c):\n    return e\n"

@@ -1,5 +1,6 @@
 """One environment of the `namespace` level: a `ProcessBox` that came out of a blank."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -12,6 +13,8 @@ from lambent.sandbox.namespace.cgroups import Cgroups, MemoryGroup
 from lambent.sandbox.process_box import Owner, ProcessBox
 
 _SIGKILL = 9
+FREEZE_AFTER_S = 0.01
+"""How long an environment runs on after its answer. AWS stops it at once."""
 
 
 class KeptTmp:
@@ -40,6 +43,7 @@ class NamespaceBox(ProcessBox):
         self._mounts = blank.mounts
         self._pidfd = -1
         self._frozen = False
+        self._freezing: asyncio.TimerHandle | None = None
         self._limited = False
 
     async def ready(self) -> InitError | None:
@@ -73,12 +77,28 @@ class NamespaceBox(ProcessBox):
         return super().memory_used_mib()
 
     def freeze(self) -> None:
-        """Stop the runtime until `thaw`: nothing runs between invocations. Idempotent."""
-        if not self._frozen and not self._exited.done():
+        """Stop the runtime soon, once it waits for an event: nothing runs between invocations.
+
+        `FREEZE_AFTER_S` later, so that one event on the heels of another costs no signals.
+        """
+        if self._freezing is None and not self._frozen:
+            loop = asyncio.get_running_loop()
+            self._freezing = loop.call_later(FREEZE_AFTER_S, self._freeze)
+
+    def _freeze(self) -> None:
+        self._freezing = None
+        if self._exited.done() or self.conversation is None:
+            return
+        if self.conversation.is_idle():
             self._frozen = self._signal(signal.SIGSTOP)
+        else:
+            self.freeze()
 
     def thaw(self) -> None:
         """Let it go on. Idempotent."""
+        if self._freezing is not None:
+            self._freezing.cancel()
+            self._freezing = None
         if self._frozen:
             self._frozen = False
             self._signal(signal.SIGCONT)

@@ -11,9 +11,7 @@ inside its network and are accepted by this server. See docs/adr/0008-namespace-
 """
 
 import asyncio
-import socket
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+import os
 from pathlib import Path
 
 from lambent.sandbox.box import Interpreter, LaunchError, Probe, Spec
@@ -40,21 +38,10 @@ from lambent.sandbox.nurseries import Nursery
 _LOOPBACK = ("127.0.0.1", "localhost", "0.0.0.0", "::1", "")  # noqa: S104 - compared, not bound
 
 
-@dataclass(frozen=True, slots=True)
-class Doorway:
-    """The platform's address, and who answers a socket that listens on it inside a cell."""
-
-    host: str
-    port: int
-    serve: Callable[[socket.socket], Awaitable[asyncio.AbstractServer]]
-
-
 class NamespaceSandbox(ForkingSandbox[NamespaceBox]):
     """The `namespace` level of this machine."""
 
     name = "namespace"
-    doorway: Doorway | None = None
-    """Set before the first launch; without it environments reach no platform."""
 
     def __init__(
         self,
@@ -86,6 +73,8 @@ class NamespaceSandbox(ForkingSandbox[NamespaceBox]):
         return self._cgroups
 
     async def _launch(self, spec: Spec, interpreter: Interpreter | None) -> NamespaceBox:
+        if spec.layers_root and os.path.isdir(spec.layers_root / "extensions"):
+            raise LaunchError("external extensions do not run at the namespace level yet")
         if external_files(spec):
             raise LaunchError("external extensions run at the process level only, for now")
         code = self._inside(spec.task_root)
