@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from lambent.sandbox.box import Answer, Box, Invocation, Spec
+from lambent.sandbox.box import Answer, Box, Invocation, Spec, Tmp
 from lambent.sandbox.namespace import NamespaceSandbox
 from lambent.sandbox.process import ProcessSandbox
 
@@ -83,6 +83,7 @@ class Bench:
         memory_mib: int = 256,
         tmp_mib: int = 512,
         layers: Path | None = None,
+        tmp: Tmp | None = None,
     ) -> Box:
         self._count += 1
         spec = Spec(
@@ -101,6 +102,7 @@ class Bench:
             tmp_mib=tmp_mib,
             init_timeout_s=10,
             on_output=self.hear,
+            tmp=tmp,
         )
         return await self.sandbox.launch(spec)
 

@@ -36,6 +36,9 @@ class Owner(Protocol):
     def forget(self, box: Any) -> None:
         """The box has been closed."""
 
+    def release(self, uid: int | None) -> None:
+        """Nothing runs under `uid` any more."""
+
 
 class KeptFolder:
     """The folder of an environment that is gone."""

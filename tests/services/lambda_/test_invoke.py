@@ -175,6 +175,27 @@ def test_a_runtime_that_exits(client: Any, deploy: Any, statement: str, words: s
     assert invoke(client, name)[1]["FunctionError"] == "Unhandled"  # a new environment, again
 
 
+def test_a_crash_resets_the_environment_and_keeps_its_tmp(client: Any, deploy: Any) -> None:
+    deploy("reset", _dedent("""
+        import os
+        FILE = os.environ.get("TMPDIR", "/tmp") + "/kept"
+        count = 0
+        def handler(event, context):
+            global count
+            count += 1
+            with open(FILE, "a") as file:
+                file.write(event)
+            if event == "x":
+                os._exit(1)
+            return [count, open(FILE).read(), context.log_stream_name]
+    """))  # fmt: skip
+    first = invoke(client, "reset", "a")[0]
+    assert first[:2] == [1, "a"]
+    assert invoke(client, "reset", "x")[0]["errorType"] == "Runtime.ExitError"
+    assert invoke(client, "reset", "b")[0] == [1, "axb", first[2]]
+    assert invoke(client, "reset", "c")[0] == [2, "axbc", first[2]]
+
+
 def test_memory_has_a_ceiling(client: Any, deploy: Any) -> None:
     source = "def handler(event, context):\n    x = bytearray(600_000_000)\n    return len(x)\n"
     deploy("hungry", source, MemorySize=128, Timeout=20)

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 
 from lambent.sandbox.box import Answer, Exited, InitError, Invocation, Spec
@@ -18,16 +19,22 @@ FREEZE_AFTER_S = 0.01
 
 
 class KeptTmp:
-    """The mount name space of an environment that is gone: its /tmp, for the next one."""
+    """The mount name space of an environment that is gone: its /tmp and its user, for the next."""
 
-    def __init__(self, mounts: int) -> None:
-        self.mounts = mounts
+    def __init__(self, mounts: int, uid: int | None, release: Callable[[int | None], None]) -> None:
+        self.mounts, self._uid, self._release = mounts, uid, release
+
+    def take_uid(self) -> int | None:
+        """The user that the files belong to; the caller gives it back."""
+        uid, self._uid = self._uid, None
+        return uid
 
     def discard(self) -> None:
         """Let the kernel forget it. Idempotent."""
         if self.mounts >= 0:
             os.close(self.mounts)
             self.mounts = -1
+        self._release(self.take_uid())
 
 
 class NamespaceBox(ProcessBox):
@@ -115,7 +122,8 @@ class NamespaceBox(ProcessBox):
     def keep_tmp(self) -> KeptTmp | None:
         """Take the environment's /tmp, before or after `close`, so that it outlives the box."""
         mounts, self._mounts = self._mounts, -1
-        return KeptTmp(mounts) if mounts >= 0 else None
+        uid, self.uid = self.uid, None
+        return KeptTmp(mounts, uid, self._sandbox.release) if mounts >= 0 else None
 
     def has_exited(self, exited: Exited, rss_kib: int) -> None:
         """The process was waited for."""

@@ -1,8 +1,8 @@
 """The `namespace` level: what it takes to launch an environment in a cell of its own.
 
 What it gives: user, mount, pid, ipc, uts and net name spaces; a root that shows a read-only
-runtime and AWS's folders, nothing else of the host; /tmp of the function's size; a network in which there is
-only the platform; cgroups where the server may make them; no capabilities, no_new_privs, seccomp.
+runtime and AWS's folders, nothing else of the host; /tmp of the function's size; a network in
+which there is only the platform; cgroups where the server may make them; no capabilities, no_new_privs, seccomp.
 As an ordinary user it works wherever such a user may make name spaces.
 
 There is no outbound network at this level yet: the environment reaches the Runtime API at
@@ -185,7 +185,7 @@ class NamespaceSandbox(ForkingSandbox[NamespaceBox]):
 
     async def _make(self, nursery: Nursery, kept: KeptTmp | None) -> Blank:
         """One more blank, with the platform behind its sockets. Errors: LaunchError."""
-        uid = self.identities.take() if self.identities else None
+        uid = kept.take_uid() if kept else self.identities.take() if self.identities else None
         number = self.next_number()
         listen = [(ADDRESS, RUNTIME_API_PORT)]
         if self.doorway is not None:

@@ -1,11 +1,13 @@
 """One execution environment: init -> idle <-> busy -> gone, around one box of the sandbox.
 
 Times here are real: they are what user code lives through. An init that fails is done again inside
-the first invocation, under the function's timeout; a timeout or a crash ends the environment.
+the first invocation, under the function's timeout. A timeout or a crash resets the environment: its
+processes end, its /tmp and its log stream stay, and the next invocation begins with an init.
 Source: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
 """
 
 import asyncio
+import dataclasses
 import json
 from pathlib import Path
 
@@ -99,7 +101,7 @@ class Environment:
         self._log = LogStream(ctx, record)
         self._sandbox = sandbox
         self._init_ms: float | None = None
-        self._init_failed = False
+        self._needs_init = False
         self._timeout_s = float(record["Timeout"])
         self._spec = Spec(
             id=self.id,
@@ -130,11 +132,11 @@ class Environment:
         failure = await self._launch("init", limits.INIT_S_MAX)
         if failure is None:
             self._init_ms = (monotonic() - began_s) * 1000
-        self._init_failed = failure is not None
+        self._needs_init = failure is not None
         self.state = "idle"
 
     async def invoke(self, invocation: Invocation, *, tail: bool = False) -> Outcome:
-        """Run one event. After it, `state` is `idle`, or `gone` if this environment is spent.
+        """Run one event. After it, `state` is `idle` again, whatever became of the event.
 
         With `tail` the outcome holds the end of the log.
 
@@ -157,6 +159,8 @@ class Environment:
         if isinstance(result, Failure):
             return await self._failed(result, report)
         self.state = "idle"
+        if self.box is not None:
+            self.box.freeze()
         return self._answered(result, report)
 
     async def close(self, reason: str = "spindown") -> None:
@@ -164,12 +168,14 @@ class Environment:
         self.state = "gone"
         if self.box is not None:
             await self.box.close(reason=reason)
+        if self._spec.tmp is not None:
+            self._spec.tmp.discard()
         self._log.flush()
 
     async def _run(self, invocation: Invocation) -> Answer | Failure:
         left_s = self._timeout_s
-        if self._init_failed:
-            self._init_failed = False
+        if self._needs_init:
+            self._needs_init = False
             began_s = monotonic()
             failure = await self._launch("invoke", self._timeout_s)
             if failure is not None:
@@ -189,9 +195,7 @@ class Environment:
 
     async def _launch(self, phase: str, timeout_s: float) -> Failure | None:
         """Start a box and wait until its runtime is ready; log why if it is not."""
-        if self.box is not None:
-            await self.box.close()
-            self.box = None
+        await self._reset("failure")
         began_s, began_ms = monotonic(), wall_ms()
         failure = None
         try:
@@ -213,9 +217,16 @@ class Environment:
         if failure is not None:
             took_ms = (monotonic() - began_s) * 1000
             self._log.init_report(took_ms, phase, failure.status, failure.error_type)
-            if self.box is not None:
-                await self.box.close(reason=failure.reason)
+            await self._reset(failure.reason)
         return failure
+
+    async def _reset(self, reason: str) -> None:
+        """End its processes; what is in /tmp stays for those that come after."""
+        box, self.box = self.box, None
+        if box is not None:
+            if (tmp := box.keep_tmp()) is not None:
+                self._spec = dataclasses.replace(self._spec, tmp=tmp)
+            await box.close(reason=reason)
 
     def _introduce(
         self, extensions: Extensions, phase: str, failure: Failure | None, took_ms: float
@@ -254,7 +265,8 @@ class Environment:
         else:
             report.error_type = failure.error_type
         self._tell(report)
-        await self.close(failure.reason)
+        await self._reset(failure.reason)
+        self._needs_init, self.state = True, "idle"
         payload = failure.payload(report.request_id)
         tail = self._log.end(report, note)
         return Outcome(payload, "Unhandled", tail, self.record["Version"], report)
