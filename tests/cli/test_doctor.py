@@ -23,7 +23,10 @@ def test_it_runs_a_function(tmp_path: Path) -> None:
     own = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     assert found["runtimes", own]["state"] == GOOD
     assert found["runtimes", "provided.al2023"]["state"] == GOOD
-    assert found["functions", "namespace"]["state"] == POOR
+    assert "network" in found["functions", "namespace"]["text"] or "not work" in str(
+        found["functions", "namespace"]["text"]
+    )
+    assert found["functions", "microvm"]["text"]
     assert found["data", "folder"]["text"].endswith("can be made")
     assert not (tmp_path / "data").exists()
 

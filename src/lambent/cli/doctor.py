@@ -26,9 +26,7 @@ from lambent.base.errors import StartupError
 from lambent.base.ids import RandomIds
 from lambent.cli.terminal import BOLD, DIM, GREEN, RED, YELLOW, progress, styled
 from lambent.sandbox.box import BoxGone, Invocation, LaunchError, Probe, Spec
-from lambent.sandbox.levels import LEVELS, strongest
-from lambent.sandbox.namespace import NamespaceSandbox
-from lambent.sandbox.namespace.probing import why_not
+from lambent.sandbox.levels import why_not
 from lambent.sandbox.process import ProcessSandbox
 from lambent.sandbox.runtimes import UnknownRuntimeError
 from lambent.services.lambda_.configuration import CURRENT_RUNTIMES, LANGUAGES, NEWER_RUNTIMES
@@ -39,8 +37,11 @@ GOOD, POOR, BAD = "good", "poor", "bad"
 """Good: works. Poor: works less well, or an optional part is absent. Bad: does not work."""
 MARKS = {GOOD: ("ok", GREEN), POOR: ("--", YELLOW), BAD: ("no", RED)}
 
-HIGHER_LEVELS = [level for level in ("namespace", "microvm") if level not in LEVELS]
-"""What the command line already names and no sandbox offers yet."""
+HIGHER_LEVELS = {
+    "namespace": "works by --isolation namespace; not `auto`: it has no outbound network yet",
+    "microvm": "works by --isolation microvm; not `auto`: no hardware acceleration was proven",
+}
+"""Levels above what `auto` is, and why it is not they where they work."""
 
 FUNCTION_S_MAX = 10.0
 MIB = 1 << 20
@@ -108,10 +109,11 @@ def report(findings: list[Finding]) -> Iterator[str]:
 
 async def _findings(data: str | None) -> list[Finding]:
     env = environment()
-    sandbox = _strongest(Path.home(), env.get("PATH", ""))
+    home, search_path = Path.home(), env.get("PATH", "")
+    sandbox = ProcessSandbox(home=home, search_path=search_path)  # what `auto` is
     try:
-        findings = [*_machine(), *_isolation(sandbox), await _function(sandbox)]
-        findings += [*_runtimes(sandbox), *_limits(sandbox), *_optional(env.get("PATH", ""))]
+        findings = [*_machine(), *_isolation(sandbox, home, search_path), await _function(sandbox)]
+        findings += [*_runtimes(sandbox), *_limits(), *_optional(env.get("PATH", ""))]
     finally:
         await sandbox.close()
     return [*findings, *await _data(data)]
@@ -135,23 +137,12 @@ def _distribution() -> str:
         return platform.system()
 
 
-AnySandbox = ProcessSandbox | NamespaceSandbox
-
-
-def _strongest(home: Path, search_path: str) -> AnySandbox:
-    """What `--isolation auto` is here."""
-    kind = NamespaceSandbox if strongest() == "namespace" else ProcessSandbox
-    return kind(home=home, search_path=search_path)
-
-
-def _isolation(sandbox: AnySandbox) -> Iterator[Finding]:
-    section = "functions"
+def _isolation(sandbox: ProcessSandbox, home: Path, search_path: str) -> Iterator[Finding]:
     yield _level(sandbox.probe(), "what `auto` is here")
-    if sandbox.name != "namespace":
-        yield Finding(section, "namespace", POOR, f"does not work here: {why_not()}")
-    for level in HIGHER_LEVELS:
-        text = f"not built yet: --isolation offers {', '.join(LEVELS)}"
-        yield Finding(section, level, POOR, text)
+    for level, praise in HIGHER_LEVELS.items():
+        reason = why_not(level, home=home, search_path=search_path)
+        text = f"does not work here: {reason}" if reason else praise
+        yield Finding("functions", level, POOR if reason else GOOD, text)
 
 
 def _level(probe: Probe, praise: str) -> Finding:
@@ -159,7 +150,7 @@ def _level(probe: Probe, praise: str) -> Finding:
     return Finding("functions", probe.level, state, "; ".join((praise, *probe.reasons)))
 
 
-async def _function(sandbox: AnySandbox) -> Finding:
+async def _function(sandbox: ProcessSandbox) -> Finding:
     """Run a function, the way Lambda would."""
     section, name = "functions", "a function"
     runtime = f"python{sys.version_info[0]}.{sys.version_info[1]}"
@@ -179,7 +170,7 @@ async def _function(sandbox: AnySandbox) -> Finding:
     return Finding(section, name, GOOD, f"a {runtime} function answered within {took_ms:.0f} ms")
 
 
-async def _answer(sandbox: AnySandbox, runtime: str, folder: Path) -> bytes:
+async def _answer(sandbox: ProcessSandbox, runtime: str, folder: Path) -> bytes:
     box = await sandbox.launch(
         Spec(
             id="doctor",
@@ -211,7 +202,7 @@ async def _answer(sandbox: AnySandbox, runtime: str, folder: Path) -> bytes:
         await box.close()
 
 
-def _runtimes(sandbox: AnySandbox) -> Iterator[Finding]:
+def _runtimes(sandbox: ProcessSandbox) -> Iterator[Finding]:
     section = "runtimes"
     served = [id for id in (*CURRENT_RUNTIMES, *NEWER_RUNTIMES) if id.startswith(LANGUAGES)]
     for id in sorted(served, key=_natural):
@@ -236,15 +227,11 @@ def _natural(id: str) -> tuple[str, tuple[int, ...]]:
     return language, tuple(int(digit) for digit in digits if digit.isdecimal())
 
 
-def _limits(sandbox: AnySandbox) -> Iterator[Finding]:
+def _limits() -> Iterator[Finding]:
     section = "limits"
     yield Finding(section, "time", GOOD, "a function is stopped at its timeout")
-    missing = sandbox.cgroups.missing if isinstance(sandbox, NamespaceSandbox) else [""]
-    if missing:
-        yield Finding(section, "memory", POOR, "watched from outside, without a cgroup")
-    else:
-        yield Finding(section, "memory", GOOD, "watched, and bounded by a cgroup")
-        yield Finding(section, "processor", GOOD, "shared by memory size: a cgroup")
+    text = "watched from outside; --isolation namespace bounds it by a cgroup, and the processor"
+    yield Finding(section, "memory", POOR, text)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     enough = hard in (resource.RLIM_INFINITY,) or hard >= 4096
     state = GOOD if enough else POOR

@@ -1,43 +1,58 @@
 """The isolation ladder: which levels there are, and the one that a server gets.
 
-`auto` is the strongest that works here, found by trying. A level that was asked for and does not
-work is refused with the reason, never silently replaced by something weaker.
+A level that was asked for and does not work is refused with the reason, never silently replaced by
+something weaker. `auto` is the strongest level that gives a function all that AWS gives it: the
+namespace level isolates, but has no outbound network yet, so it is chosen by name only.
+
+A level's module is loaded when it is chosen, by its name in `LEVELS`: a server runs one of them and
+must be ready in a quarter of a second.
 """
 
+import importlib
 from pathlib import Path
+from typing import Any, cast
 
 from lambent.base.errors import StartupError
 from lambent.sandbox.box import Sandbox
-from lambent.sandbox.namespace import NamespaceSandbox
-from lambent.sandbox.namespace.probing import why_not
-from lambent.sandbox.process import ProcessSandbox
 
-LEVELS = ("process", "namespace")
-"""What can be run on, weakest first."""
+LEVELS = {
+    "process": ("lambent.sandbox.process", "ProcessSandbox"),
+    "namespace": ("lambent.sandbox.namespace.level", "NamespaceSandbox"),
+    "microvm": ("lambent.sandbox.microvm.sandbox", "MicrovmSandbox"),
+}
+"""What can be run on, weakest first: module and class."""
+
+AUTO = "process"
 
 
-def strongest() -> str:
-    """The level that `auto` is on this machine; tried once per server."""
-    return "process" if why_not() else "namespace"
+def why_not(level: str, *, home: Path, search_path: str) -> str:
+    """Why `level` cannot be used on this machine; empty if it can."""
+    if level == "namespace":
+        return str(importlib.import_module("lambent.sandbox.namespace.probing").why_not())
+    if level == "microvm":
+        probing = importlib.import_module("lambent.sandbox.microvm.probing")
+        return "; ".join(probing.lacking(home / probing.IMAGE_FOLDER, search_path))
+    return ""
+
+
+def sandbox_of(level: str, **options: Any) -> Any:
+    """The sandbox of a level, as its own class makes it; nothing is started yet."""
+    module, name = LEVELS[level]
+    return getattr(importlib.import_module(module), name)(**options)
 
 
 def open_sandbox(
     isolation: str, *, home: Path, search_path: str, strict_runtimes: bool = False
 ) -> Sandbox:
-    """The sandbox of level `isolation`; `auto` is the strongest that works here.
+    """The sandbox of level `isolation`, or of the one that `auto` is.
 
     `home` and `search_path` say where interpreters are looked for. Nothing is started yet.
     Errors: StartupError.
     """
-    level = strongest() if isolation == "auto" else isolation
-    if level not in LEVELS:
+    level = AUTO if isolation == "auto" else isolation
+    if reason := why_not(level, home=home, search_path=search_path):
         raise StartupError(
-            f"--isolation {level} is not available yet: use --isolation "
-            f"{' or '.join(reversed(LEVELS))}, or auto"
+            f"--isolation {level} does not work here: {reason}; use --isolation process, or auto"
         )
-    if level == "namespace" and (reason := why_not()):
-        raise StartupError(
-            f"--isolation namespace does not work here: {reason}; use --isolation process, or auto"
-        )
-    kind = NamespaceSandbox if level == "namespace" else ProcessSandbox
-    return kind(home=home, search_path=search_path, strict_runtimes=strict_runtimes)
+    options = {"home": home, "search_path": search_path, "strict_runtimes": strict_runtimes}
+    return cast(Sandbox, sandbox_of(level, **options))
