@@ -1,6 +1,6 @@
-"""Cold starts and warm invocations of the `process` sandbox, without HTTP in front of it.
+"""Cold starts, warm invocations and density of a forking sandbox, without HTTP in front of it.
 
-    .venv/bin/python -m bench.sandbox [rounds]
+    .venv/bin/python -m bench.sandbox [rounds] [process|namespace]
 
 Prints medians and p99; "server CPU" is this process's own per invocation. Starts are spaced, as
 back-to-back ones hide waits in the kernel.
@@ -17,13 +17,15 @@ from pathlib import Path
 import uvloop
 
 from lambent.sandbox.box import Box, Invocation, Spec
+from lambent.sandbox.namespace import NamespaceSandbox
 from lambent.sandbox.process import ProcessSandbox
 
 SOURCES = {
     "m.py": "def handler(event, context):\n    return event\n",
     "m.js": "exports.handler = async (event) => event;\n",
 }
-SPACING_S = 0.05
+SPACING_S = 0.25
+IDLE_BOXES = 50
 
 
 def quantiles(seconds: list[float]) -> str:
@@ -84,8 +86,38 @@ async def concurrent(boxes: list[Box], rounds: int) -> None:
     )
 
 
-async def main(rounds: int) -> None:
-    sandbox = ProcessSandbox(home=Path.home(), search_path=os.environ.get("PATH", ""))
+def private_mib(pids: set[int]) -> float:
+    """Proportional set size of some processes."""
+    total_kib = 0
+    for pid in pids:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                total_kib += int(line.split()[1])
+    return total_kib / 1024
+
+
+def family(pid: int) -> set[int]:
+    """A process and all its descendants."""
+    found = {pid}
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        found |= family(int(child))
+    return found
+
+
+async def density(launch: Callable[[], Awaitable[Box]]) -> None:
+    before_mib = private_mib(family(os.getpid()))
+    boxes = [await launch() for _ in range(IDLE_BOXES)]
+    for box in boxes:
+        assert await box.ready() is None
+    each_mib = (private_mib(family(os.getpid())) - before_mib) / IDLE_BOXES
+    print(f"    idle      {each_mib:.2f} MiB each, {1024 / each_mib:.0f} per GiB")
+    for box in boxes:
+        await box.close()
+
+
+async def main(rounds: int, level: str) -> None:
+    kind = {"process": ProcessSandbox, "namespace": NamespaceSandbox}[level]
+    sandbox = kind(home=Path.home(), search_path=os.environ.get("PATH", ""))
     code = sandbox.code_root / "bench"
     code.mkdir()
     for name, text in SOURCES.items():
@@ -121,8 +153,10 @@ async def main(rounds: int) -> None:
         await box.close()
         await cold(launch, rounds)
         await concurrent([await launch() for _ in range(8)], rounds * 5)
+        await density(launch)
     await sandbox.close()
 
 
 if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 60))
+    arguments = dict(enumerate(sys.argv[1:]))
+    uvloop.run(main(int(arguments.get(0, 40)), arguments.get(1, "namespace")))

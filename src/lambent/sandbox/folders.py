@@ -32,6 +32,7 @@ PREFIX = "lambent-box-"
 """What the folders (and control groups) of all servers are called."""
 _UID_FIRST, _UID_COUNT = 200_000, 65_536
 _GID_FIRST, _GID_COUNT = 0x1000_0000, 0x0800_0000
+_KILLERS = 256  # more than there are interpreters
 _SMALL_FIRST, _SMALL_COUNT = 20_000, 20_000  # inside the 65,536 ids of a usual container
 NODE_BOOTSTRAP = Path(__file__).resolve().parent / "bootstrap" / "node.mjs"
 
@@ -49,27 +50,31 @@ class Identities:
 
     def __init__(self) -> None:
         if _mapped(_UID_FIRST, _UID_COUNT, "uid") and _mapped(_GID_FIRST, _GID_COUNT, "gid"):
-            self._first, self._count = _UID_FIRST, _UID_COUNT
+            self._first, self._count = _UID_FIRST, _UID_COUNT - _KILLERS
             self._gid_first, self._gid_count = _GID_FIRST, _GID_COUNT
         else:
-            self._first, self._count = _SMALL_FIRST, _SMALL_COUNT
+            self._first, self._count = _SMALL_FIRST, _SMALL_COUNT - _KILLERS
             self._gid_first, self._gid_count = _SMALL_FIRST + _SMALL_COUNT, _SMALL_COUNT
-        self._next = secrets.randbelow(self._count - 1)
+        self._next = secrets.randbelow(self._count)
+        self._killers = 0
         self._taken: set[int] = set()
         self._groups: dict[Path, int] = {}
         # A random start, so that a folder left by an earlier server is not in one of our groups.
         self._gid_next = secrets.randbelow(self._gid_count)
 
-    @property
     def killer(self) -> int:
-        """An id that no environment ever has: see nursery.py, `kill_uid`."""
-        return self._first + self._count - 1
+        """An id that no environment ever has: see nursery.py, `kill_uid`.
+
+        Each nursery needs its own: two that kill at the same time could kill each other by it.
+        """
+        self._killers = (self._killers + 1) % _KILLERS
+        return self._first + self._count + self._killers
 
     def take(self) -> int:
         """A uid that nobody uses. Errors: LaunchError when all are taken."""
-        for _ in range(self._count - 1):
+        for _ in range(self._count):
             uid = self._first + self._next
-            self._next = (self._next + 1) % (self._count - 1)
+            self._next = (self._next + 1) % self._count
             if uid not in self._taken:
                 self._taken.add(uid)
                 return uid

@@ -204,7 +204,7 @@ class ProcessSandbox(ForkingSandbox[ProcessBox]):
         return result
 
     def _start_nursery(self, kind: str, python: Path, shown: list[Path]) -> Nursery:
-        killer = self.identities.killer if self.identities else None
+        killer = self.identities.killer() if self.identities else None
         closed = [] if self.identities is None else [p for p in shown if not reachable(p / "bin")]
         return Nursery(python, kind, closed, killer, self.filter)
 

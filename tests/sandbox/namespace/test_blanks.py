@@ -12,10 +12,12 @@ def test_the_second_launch_takes_what_was_made_after_the_first() -> None:
         assert isinstance(sandbox, NamespaceSandbox)
         code = bench.code({"m.py": ECHO})
         first = await bench.launch(code)
+        await first.ready()
         (waiting,) = sandbox.waiting.values()
         await sandbox.tasks.join()
         assert len(waiting) == waiting.wanted() == 1
         second = await bench.launch(code)
+        await second.ready()
         await sandbox.tasks.join()
         assert len(waiting) == waiting.wanted() == 2
         for box in (first, second):

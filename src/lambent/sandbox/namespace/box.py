@@ -52,6 +52,8 @@ class NamespaceBox(ProcessBox):
         self._frozen = False
         self._freezing: asyncio.TimerHandle | None = None
         self._limited = False
+        self.when_ready: Callable[[], None] | None = None
+        """Called at the end of init: what may only begin when nobody waits for this box."""
 
     async def ready(self) -> InitError | None:
         """Wait for the end of init, which runs at full speed. Errors: BoxGone."""
@@ -59,6 +61,8 @@ class NamespaceBox(ProcessBox):
         if not self._limited:
             self._limited = True
             self._cgroups.limit_cpu(self.number, self._spec.memory_mib)
+            if self.when_ready is not None:
+                self.when_ready()
         return result
 
     async def invoke(self, invocation: Invocation) -> Answer:

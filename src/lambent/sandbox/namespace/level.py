@@ -2,7 +2,8 @@
 
 What it gives: user, mount, pid, ipc, uts and net name spaces; a root that shows a read-only
 runtime and AWS's folders, nothing else of the host; /tmp of the function's size; a network in
-which there is only the platform; cgroups where the server may make them; no capabilities, no_new_privs, seccomp.
+which there is only the platform; cgroups where the server may make them; no capabilities,
+no_new_privs, seccomp.
 As an ordinary user it works wherever such a user may make name spaces.
 
 There is no outbound network at this level yet: the environment reaches the Runtime API at
@@ -95,7 +96,7 @@ class NamespaceSandbox(ForkingSandbox[NamespaceBox]):
             raise
         if kept:
             kept.discard()
-        waiting.fill()
+        box.when_ready = waiting.fill
         return box
 
     def _inside(self, folder: Path) -> str:
