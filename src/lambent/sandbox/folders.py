@@ -30,10 +30,15 @@ from lambent.sandbox.runtimes import reachable
 
 PREFIX = "lambent-box-"
 """What the folders (and control groups) of all servers are called."""
-_UID_FIRST, _UID_COUNT = 200_000, 65_536
+_PIDS_MAX = 1 << 22  # PID_MAX_LIMIT: no process has a higher number
+_KILLERS_FIRST = 0x1000_0000
+_UID_FIRST, _UID_COUNT = _KILLERS_FIRST + _PIDS_MAX, 0x0700_0000
 _GID_FIRST, _GID_COUNT = 0x1000_0000, 0x0800_0000
-_KILLERS = 256  # more than there are interpreters
-_SMALL_FIRST, _SMALL_COUNT = 20_000, 20_000  # inside the 65,536 ids of a usual container
+_SMALL_FIRST, _SMALL_COUNT, _SMALL_KILLERS = (
+    20_000,
+    20_000,
+    256,
+)  # inside the 65,536 ids of a usual container
 NODE_BOOTSTRAP = Path(__file__).resolve().parent / "bootstrap" / "node.mjs"
 
 
@@ -46,29 +51,27 @@ class Identity:
 
 
 class Identities:
-    """Uids for environments and groups for code. Only for a server that runs as root."""
+    """Uids for environments and groups for code. Only for a server that runs as root.
+
+    `killers`: (first, how many) ids that no environment ever has. Each nursery takes one by its
+    pid (nursery.py, `kill_uid`): two that kill at the same time could kill each other by it.
+    """
 
     def __init__(self) -> None:
-        if _mapped(_UID_FIRST, _UID_COUNT, "uid") and _mapped(_GID_FIRST, _GID_COUNT, "gid"):
-            self._first, self._count = _UID_FIRST, _UID_COUNT - _KILLERS
+        if _mapped(_GID_FIRST, _GID_COUNT, "uid") and _mapped(_GID_FIRST, _GID_COUNT, "gid"):
+            self._first, self._count = _UID_FIRST, _UID_COUNT
             self._gid_first, self._gid_count = _GID_FIRST, _GID_COUNT
+            self.killers = (_KILLERS_FIRST, _PIDS_MAX)
         else:
-            self._first, self._count = _SMALL_FIRST, _SMALL_COUNT - _KILLERS
+            self._first, self._count = _SMALL_FIRST, _SMALL_COUNT - _SMALL_KILLERS
             self._gid_first, self._gid_count = _SMALL_FIRST + _SMALL_COUNT, _SMALL_COUNT
+            self.killers = (self._first + self._count, _SMALL_KILLERS)
+        # Random, as several servers of one machine share the ids.
         self._next = secrets.randbelow(self._count)
-        self._killers = 0
         self._taken: set[int] = set()
         self._groups: dict[Path, int] = {}
         # A random start, so that a folder left by an earlier server is not in one of our groups.
         self._gid_next = secrets.randbelow(self._gid_count)
-
-    def killer(self) -> int:
-        """An id that no environment ever has: see nursery.py, `kill_uid`.
-
-        Each nursery needs its own: two that kill at the same time could kill each other by it.
-        """
-        self._killers = (self._killers + 1) % _KILLERS
-        return self._first + self._count + self._killers
 
     def take(self) -> int:
         """A uid that nobody uses. Errors: LaunchError when all are taken."""

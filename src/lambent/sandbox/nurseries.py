@@ -43,7 +43,7 @@ class Nursery:
         interpreter: Path,
         kind: str,
         expose: Sequence[Path],
-        killer_id: int | None,
+        killers: tuple[int, int] | None,
         filter_program: bytes,
         plan: dict[str, Any] | None = None,
     ) -> None:
@@ -53,7 +53,7 @@ class Nursery:
             "kind": kind,
             "bootstrap": str(PYTHON_BOOTSTRAP),
             "expose": list(map(str, expose)),
-            "killer": killer_id,
+            "killers": killers,
             "filter": filter_program.hex(),
             "cell": str(CELL),
             "plan": plan,

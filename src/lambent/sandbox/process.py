@@ -204,9 +204,9 @@ class ProcessSandbox(ForkingSandbox[ProcessBox]):
         return result
 
     def _start_nursery(self, kind: str, python: Path, shown: list[Path]) -> Nursery:
-        killer = self.identities.killer() if self.identities else None
+        killers = self.identities.killers if self.identities else None
         closed = [] if self.identities is None else [p for p in shown if not reachable(p / "bin")]
-        return Nursery(python, kind, closed, killer, self.filter)
+        return Nursery(python, kind, closed, killers, self.filter)
 
 
 def _real(path: str, real: Mapping[str, str]) -> str:

@@ -2,10 +2,11 @@
 
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from lambent.sandbox.namespace.cgroups import MIB, Cgroups
+from lambent.sandbox.namespace.cgroups import MIB, Cgroups, sweep
 
 NAME = f"lambent-test-{os.getpid()}"
 
@@ -55,13 +56,14 @@ def test_memory_is_read_from_the_kernel(groups: Cgroups) -> None:
     groups.close()
 
 
-def test_what_dead_servers_left_is_swept(groups: Cgroups) -> None:
+def test_what_dead_servers_left_is_swept(groups: Cgroups, tmp_path: Path) -> None:
     old = Cgroups(NAME + "-old")
-    alive = Cgroups(NAME + "-alive")
     for parent in old.parents.values():
         (parent / "7").mkdir()
-    groups.sweep({NAME + "-alive"}, NAME)
+    old.note(tmp_path / "groups")
+    sweep(tmp_path / "groups", "another name")
+    assert all(p.exists() for p in old.parents.values())
+    sweep(tmp_path / "groups", NAME + "-old")
     assert not [p for p in old.parents.values() if p.exists()]
-    assert all(p.exists() for p in (*alive.parents.values(), *groups.parents.values()))
-    alive.close()
+    sweep(tmp_path / "absent", NAME)
     groups.close()

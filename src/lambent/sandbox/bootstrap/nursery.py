@@ -119,10 +119,11 @@ class Nursery:
         sock: socket.socket,
         kind: str,
         runtime: Any,
-        killer_id: int | None,
+        killers: list[int] | None,
         walls: Walls,
     ) -> None:
-        self.sock, self.kind, self.runtime, self.killer_id = sock, kind, runtime, killer_id
+        self.sock, self.kind, self.runtime = sock, kind, runtime
+        self.killer_id = None if killers is None else killers[0] + os.getpid() % killers[1]
         self.walls, self.cells = walls, walls.cells
         self.inits: dict[int, int] = {}  # box -> pid of its cell's init, until that is waited for
         self.pids: dict[int, int] = {}  # box -> pid, from fork to wait
@@ -473,7 +474,7 @@ def execute(start: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Arguments: one JSON object {fd, kind, bootstrap, expose, killer, filter, cell, plan}."""
+    """Arguments: one JSON object {fd, kind, bootstrap, expose, killers, filter, cell, plan}."""
     options = json.loads(sys.argv[1])
     sock = socket.socket(fileno=options["fd"])
     runtime = cells = None
@@ -493,7 +494,7 @@ def main() -> None:
     os.chdir("/")
     sys.argv[:] = ["bootstrap"]
     walls = Walls(bytes.fromhex(options["filter"]), cells)
-    Nursery(sock, options["kind"], runtime, options["killer"], walls).run()
+    Nursery(sock, options["kind"], runtime, options["killers"], walls).run()
 
 
 def load(path: str, name: str) -> Any:

@@ -96,12 +96,9 @@ class Cgroups:
                 return MemoryGroup(self.parents["unified"] / str(box), unified=True)
         return None
 
-    def sweep(self, alive: set[str], prefix: str) -> None:
-        """Remove groups of servers that are gone: those named `prefix`... and not in `alive`."""
-        for parent in self.parents.values():
-            for folder in parent.parent.glob(prefix + "*"):
-                if folder.name not in alive and folder != parent:
-                    _remove(folder)
+    def note(self, file: Path) -> None:
+        """Write down which groups there are, for a later server if this one is killed."""
+        file.write_text("\n".join(map(str, self.parents.values())), encoding="utf-8")
 
     def close(self) -> None:
         """Remove all groups of this server."""
@@ -148,6 +145,17 @@ class MemoryGroup:
         if self._usage >= 0:
             os.close(self._usage)
             self._usage = -1
+
+
+def sweep(file: Path, name: str) -> None:
+    """Remove the groups that a server that is gone has noted in `file`; all are called `name`.
+
+    They may be anywhere: each start of a server can be in another group than the last.
+    """
+    with suppress(OSError):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            if Path(line).name == name:
+                _remove(Path(line))
 
 
 def _mounts() -> dict[str, Path]:

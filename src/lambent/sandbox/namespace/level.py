@@ -19,7 +19,7 @@ from lambent.sandbox.box import Interpreter, LaunchError, Probe, Spec
 from lambent.sandbox.conversation import FramedConversation, HttpConversation
 from lambent.sandbox.extensions.conversation import extended
 from lambent.sandbox.extensions.processes import external_files
-from lambent.sandbox.folders import PREFIX, Folders
+from lambent.sandbox.folders import Folders
 from lambent.sandbox.forking import (
     ForkingSandbox,
     entrypoint,
@@ -31,11 +31,13 @@ from lambent.sandbox.memory import MIB
 from lambent.sandbox.namespace import blanks
 from lambent.sandbox.namespace.blanks import Blank, Blanks
 from lambent.sandbox.namespace.box import KeptTmp, NamespaceBox, listener_for
-from lambent.sandbox.namespace.cgroups import Cgroups
+from lambent.sandbox.namespace.cgroups import Cgroups, sweep
 from lambent.sandbox.namespace.probing import why_not
 from lambent.sandbox.namespace.root import ADDRESS, MASKED, RUNTIME_API_PORT, TMP_MIB, entries
 from lambent.sandbox.nurseries import Nursery
 
+_GROUPS = "groups"
+"""File in the sandbox's folder: its control groups, should they have to be swept."""
 _LOOPBACK = ("127.0.0.1", "localhost", "0.0.0.0", "::1", "")  # noqa: S104 - compared, not bound
 
 
@@ -71,6 +73,7 @@ class NamespaceSandbox(ForkingSandbox[NamespaceBox]):
         """Made at first use, below the server's own."""
         if self._cgroups is None:
             self._cgroups = Cgroups(self.folders.root.name)
+            self._cgroups.note(self.folders.root / _GROUPS)
         return self._cgroups
 
     async def _launch(self, spec: Spec, interpreter: Interpreter | None) -> NamespaceBox:
@@ -228,9 +231,9 @@ class NamespaceSandbox(ForkingSandbox[NamespaceBox]):
         return Nursery(python, kind, [], None, self.filter, plan)
 
     def _sweep(self, folders: Folders) -> None:
+        for folder in folders.abandoned():
+            sweep(folder / _GROUPS, folder.name)
         super()._sweep(folders)
-        alive = {folder.name for folder in folders.parent.glob(PREFIX + "*")}
-        self.cgroups.sweep(alive, PREFIX)
 
     async def close(self) -> None:
         """Close every box, blank and nursery, and remove folder and groups. Idempotent."""
